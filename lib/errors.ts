@@ -1,0 +1,100 @@
+/**
+ * Floor 0. The one catalogue of errors that users can meet. Each has a code, a message that says what to do, and
+ * `retryable` as data: the relay decides by that field, never by an error's text.
+ *
+ * `docs/errors.md` lists every code; a test keeps the two together.
+ */
+import createError from '@fastify/error'
+import { DROP_REASONS, type DropReason } from './types.ts'
+
+/** What every error of araldo looks like. `statusCode` is what an HTTP caller is answered with. */
+export interface AraldoError extends Error {
+  readonly code: AraldoErrorCode
+  readonly statusCode: number
+  /** Whether the same message may succeed when it is tried again. */
+  readonly retryable: boolean
+  /** What a lane counts a message under when it was dropped for this error. */
+  readonly dropReason: DropReason
+}
+
+/** `new errors.X(...values for the message's %s, { cause }?)` */
+export type AraldoErrorConstructor = new (...values: (string | number | { cause: unknown })[]) => AraldoError
+
+interface Definition {
+  readonly message: string
+  readonly retryable?: boolean
+  readonly statusCode?: number
+  /** `failed` for a retryable error and `invalid` for a permanent one, if left out. */
+  readonly dropReason?: DropReason
+}
+
+const definitions = {
+  // Configuration
+  CONFIG: { message: '%s' },
+  TYPE_DUPLICATE: { message: "two plugins claim the id '%s': one from %s, one from %s; remove one of them" },
+  TYPE_INVALID: { message: '%s is no endpoint type and no marshaller: %s' },
+  PACKAGE_MISSING: { message: "%s needs the package '%s', which is not installed: npm install %s" },
+  // Life of an endpoint
+  ENDPOINT_REQUIRED: { message: "endpoint '%s' is required and did not come up: %s", retryable: true },
+  ENDPOINT_DOWN: { message: "endpoint '%s' is down: %s", retryable: true, statusCode: 503, dropReason: 'down' },
+  CONNECT_TIMEOUT: { message: "endpoint '%s' got no connection within %s ms", retryable: true },
+  CONNECTION_LOST: { message: "endpoint '%s' lost its connection", retryable: true, statusCode: 503, dropReason: 'down' },
+  CLOSING: { message: 'the relay is shutting down', retryable: true, statusCode: 503, dropReason: 'closing' },
+  // A message on its way
+  UNDECODABLE: { message: "%s could not decode the payload of message '%s'", statusCode: 422 },
+  UNENCODABLE: { message: "%s could not encode the body of message '%s'", statusCode: 422 },
+  TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
+  TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
+  EXPRESSION_FAILED: { message: "'%s' failed for message '%s'", statusCode: 422 },
+  OVERFLOW: { message: "the lane to '%s' is full: %s messages wait", retryable: true, statusCode: 503, dropReason: 'overflow' },
+  SEND_FAILED: { message: "endpoint '%s' could not send: %s", retryable: true, statusCode: 503 },
+  UNDELIVERED: { message: "message '%s' did not reach every target of '%s': %s", retryable: true, statusCode: 503 },
+  // The application's calls
+  UNKNOWN_ENDPOINT: { message: "no endpoint is named '%s'; there are %s", statusCode: 404 },
+  NOT_A_SOURCE: { message: "endpoint '%s' has no route: nothing that is published there would go anywhere" },
+  NOT_AN_APP: { message: "endpoint '%s' is of type %s: only an endpoint-app can be subscribed to" },
+  NOT_A_TARGET: { message: "endpoint '%s' of type %s cannot be sent to" },
+} satisfies Record<string, Definition>
+
+/** A key of {@link errors}: the code without its prefix. */
+export type AraldoErrorName = keyof typeof definitions
+export type AraldoErrorCode = `ARALDO_ERR_${AraldoErrorName}`
+
+function define(name: string, definition: Definition): AraldoErrorConstructor {
+  const { message, retryable = false, statusCode = 500 } = definition
+  const { dropReason = retryable ? 'failed' : 'invalid' } = definition
+  const constructor = createError(`ARALDO_ERR_${name}`, message, statusCode)
+  Object.defineProperties(constructor.prototype, {
+    retryable: { value: retryable, enumerable: true },
+    dropReason: { value: dropReason, enumerable: true },
+  })
+  return constructor as unknown as AraldoErrorConstructor
+}
+
+/** The catalogue: `throw new errors.ENDPOINT_DOWN(name, reason, { cause })`. */
+export const errors = Object.fromEntries(
+  Object.entries(definitions).map(([name, definition]) => [name, define(name, definition)]),
+) as Readonly<Record<AraldoErrorName, AraldoErrorConstructor>>
+
+/** Whether trying again can help. Errors from elsewhere count as transient unless they say otherwise. */
+export function isRetryable(error: unknown): boolean {
+  return !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false)
+}
+
+/** What a lane counts a message under when `error` kept it from its target. */
+export function dropReasonOf(error: unknown): DropReason {
+  if (typeof error === 'object' && error !== null && 'dropReason' in error) {
+    const reason = DROP_REASONS.find((known) => known === error.dropReason)
+    if (reason !== undefined) return reason
+  }
+  return isRetryable(error) ? 'failed' : 'invalid'
+}
+
+/** An error's text for people: its own, never its stack. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(reasonOf).join('; ')
+  }
+  if (error instanceof Error) return error.message || error.name
+  return String(error)
+}

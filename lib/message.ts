@@ -1,0 +1,170 @@
+/**
+ * Floor 0. A message on its way through the relay, and the marshaller that turns its bytes into a body and back.
+ *
+ * Cheap by construction: an id is made when somebody asks for it, a payload is decoded when somebody reads the body,
+ * and a body is encoded once per format, however many targets want it. What came in untouched goes out untouched.
+ */
+import { randomBytes } from 'node:crypto'
+import { errors } from './errors.ts'
+import type { Headers } from './types.ts'
+
+/** Turns payload bytes into a body and back. Stateless: one instance serves every message. */
+export interface Marshaller {
+  /**
+   * Names the byte format. Two marshallers with one format understand each other's bytes, so a payload passes
+   * between them untouched: `json`, `text`, `protobuf:orders.proto#Order`.
+   */
+  readonly format: string
+  /** The IANA media type of the payload. */
+  readonly contentType: string
+  /** Whether the bytes are no text (WebSocket: binary frames). Text formats are UTF-8. */
+  readonly binary: boolean
+  /** Throws on bytes that are not of the format. Must be safe on hostile input. */
+  decode(payload: Buffer): unknown
+  /** Throws on a body that the format cannot carry. */
+  encode(body: unknown): Buffer
+}
+
+/** What a source knows of a message. All but `source` and `marshaller` may be left out. */
+export interface MessageInit {
+  /** The endpoint that it came in by. */
+  readonly source: string
+  readonly marshaller: Marshaller
+  /** The bytes as they came. Not copied: the source hands them over and must not write to them again. */
+  readonly payload?: Buffer | undefined
+  /** The body, where there are no bytes yet (the application publishes), or where it was decoded already. */
+  readonly body?: unknown
+  readonly topic?: string | undefined
+  readonly key?: string | undefined
+  readonly headers?: Headers | undefined
+  /** A stable id, where the protocol carries one; made on first use otherwise. */
+  readonly id?: string | undefined
+  /** Milliseconds since the epoch; now, if left out. */
+  readonly time?: number | undefined
+  /**
+   * The connection that it came in by, for the source's own use: how an endpoint that is also the target knows
+   * whom not to send it back to.
+   */
+  readonly origin?: unknown
+}
+
+/** What a step may change. Whatever is left out stays. */
+export interface MessageChange {
+  readonly body?: unknown
+  readonly topic?: string
+  readonly key?: string
+  readonly headers?: Headers
+}
+
+const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
+const ID_PREFIX = `${randomBytes(9).toString('base64url')}-`
+let sequence = 0
+
+export class Message {
+  readonly source: string
+  /** Where in its endpoint it came from, or is to go: channel, subject, path. `''` where there is none. */
+  readonly topic: string
+  /** What its order is kept by. */
+  readonly key: string | undefined
+  readonly headers: Headers
+  /** Milliseconds since the epoch. */
+  readonly time: number
+  readonly origin: unknown
+  #id: string | undefined
+  #marshaller: Marshaller
+  #payload: Buffer | undefined
+  #body: unknown
+  #hasBody: boolean
+  /** Encodings for other formats than its own; most messages never need one. */
+  #encodings: Map<string, Buffer> | undefined
+
+  constructor(init: MessageInit) {
+    this.source = init.source
+    this.topic = init.topic ?? ''
+    this.key = init.key
+    this.headers = init.headers ?? NO_HEADERS
+    this.time = init.time ?? Date.now()
+    this.origin = init.origin
+    this.#id = init.id
+    this.#marshaller = init.marshaller
+    this.#payload = init.payload
+    this.#body = init.body
+    this.#hasBody = init.payload === undefined || init.body !== undefined
+    this.#encodings = undefined
+  }
+
+  /** Stable through the relay: receivers can be idempotent by it. */
+  get id(): string {
+    return (this.#id ??= ID_PREFIX + (sequence++).toString(36))
+  }
+
+  /** The format of {@link payload}. */
+  get marshaller(): Marshaller {
+    return this.#marshaller
+  }
+
+  /** The bytes in the message's own format. Shared by everyone who has the message: never write to them. */
+  get payload(): Buffer {
+    return (this.#payload ??= this.#encode(this.#marshaller))
+  }
+
+  /** Bytes of the payload if there are any yet, else 0. Encodes nothing. */
+  get byteLength(): number {
+    return this.#payload === undefined ? 0 : this.#payload.length
+  }
+
+  /**
+   * The decoded payload; decoded on first use. Shared: never write to it.
+   * @throws ARALDO_ERR_UNDECODABLE
+   */
+  get body(): unknown {
+    if (!this.#hasBody) {
+      try {
+        this.#body = this.#marshaller.decode(this.#payload as Buffer)
+      } catch (cause) {
+        throw new errors.UNDECODABLE(this.#marshaller.format, this.id, { cause })
+      }
+      this.#hasBody = true
+    }
+    return this.#body
+  }
+
+  /**
+   * The bytes in the target's format: the payload as it is where the formats are one, else encoded once per format.
+   * @throws ARALDO_ERR_UNDECODABLE, ARALDO_ERR_UNENCODABLE
+   */
+  encode(marshaller: Marshaller): Buffer {
+    if (marshaller.format === this.#marshaller.format) return this.payload
+    const known = this.#encodings?.get(marshaller.format)
+    if (known !== undefined) return known
+    const encoded = this.#encode(marshaller)
+    ;(this.#encodings ??= new Map()).set(marshaller.format, encoded)
+    return encoded
+  }
+
+  /** A message like this one but for the change; this one stays as it is. Same id, same origin. */
+  with(change: MessageChange): Message {
+    const changesBody = 'body' in change
+    return new Message({
+      source: this.source,
+      marshaller: this.#marshaller,
+      payload: changesBody ? undefined : this.#payload,
+      body: changesBody ? change.body : this.#hasBody ? this.#body : undefined,
+      topic: change.topic ?? this.topic,
+      key: change.key ?? this.key,
+      headers: change.headers ?? this.headers,
+      id: this.id,
+      time: this.time,
+      origin: this.origin,
+    })
+  }
+
+  #encode(marshaller: Marshaller): Buffer {
+    const body = this.body
+    try {
+      return marshaller.encode(body)
+    } catch (cause) {
+      throw new errors.UNENCODABLE(marshaller.format, this.id, { cause })
+    }
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Floor 5. The Fastify plugin: reads the config, builds the endpoints in scopes of their own, ties the relay to the
+ * server's life, and decorates the instance with `araldo`.
+ */
+import type { FastifyInstance } from 'fastify'
+import { resolve } from 'node:path'
+import fp from 'fastify-plugin'
+import { loadConfig, type Config, type EndpointConfig, type PluginRegistries } from './config.ts'
+import type { Endpoint, EndpointContext, EndpointHooks, EndpointType, MarshallerType } from './endpoint.ts'
+import { builtinEndpoints } from './endpoints/index.ts'
+import { errors } from './errors.ts'
+import { registerMonitoring, type MonitoringOptions } from './http/index.ts'
+import { builtinMarshallers } from './marshallers/index.ts'
+import { json } from './marshallers/json.ts'
+import type { Marshaller } from './message.ts'
+import { Registry } from './registry.ts'
+import { type Araldo, Relay } from './relay.ts'
+import { registerWebSocket } from './upgrade.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    araldo: Araldo
+  }
+}
+
+/** A configuration as an object: the shape of the YAML file. */
+export interface ConfigObject {
+  readonly global?: object
+  readonly plugins?: object
+  readonly routes?: object
+}
+
+interface CommonOptions extends MonitoringOptions {
+  /** Before every path of the relay: WebSocket endpoints, health, metrics. */
+  readonly prefix?: string
+  /** What relative paths in the config are relative to, where the config is no file. The current folder by default. */
+  readonly directory?: string
+  /** Endpoint types and marshallers of the application's own. */
+  readonly types?: readonly (EndpointType | MarshallerType)[]
+  /** Hooks for the routes of single endpoints, by the endpoint's name: authentication, rate limits. */
+  readonly hooks?: Readonly<Record<string, EndpointHooks>>
+}
+
+/** `fastify.register(araldo, options)`: the config in `config`, or its three keys beside the other options. */
+export type AraldoOptions = CommonOptions &
+  (
+    | {
+        /** A file's path, YAML text, or an object of the same shape. */
+        readonly config: string | ConfigObject
+      }
+    | ConfigObject
+  )
+
+/** What Fastify gives a plugin or a hook if the host says nothing (milliseconds). */
+const DEFAULT_PLUGIN_TIMEOUT = 10_000
+/** Our own deadlines end this much (milliseconds) before Fastify's, so that ours give the clearer error. */
+const MARGIN = 500
+
+async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise<void> {
+  const registries = createRegistries(options.types ?? [])
+  const input = 'config' in options ? options.config : configOf(options)
+  const config = await loadConfig(input, registries, { directory: options.directory })
+  const log = fastify.log.child({ module: 'araldo' }, levelOf(config))
+  for (const warning of config.warnings) log.warn({ line: warning.line }, warning.message)
+
+  const endpoints = new Map<string, Endpoint>()
+  const hooks = options.hooks ?? {}
+  requireKnown(Object.keys(hooks), config)
+  let relay: Relay | undefined
+  const timeouts = timeoutsOf(fastify, config)
+
+  // Registered before any endpoint's own, so that browsers are closed in order before @fastify/websocket ends them.
+  fastify.addHook('preClose', async () => {
+    await relay?.close(timeouts.close)
+  })
+  fastify.addHook('onClose', async () => {
+    await relay?.close(timeouts.close)
+  })
+
+  await fastify.register(
+    async (scope) => {
+      const build = await endpointBuilder(scope, config, hooks, log)
+      for (const endpoint of config.endpoints) endpoints.set(endpoint.name, await build(endpoint))
+      relay = new Relay(config, endpoints, log)
+      await registerMonitoring(scope, relay, options)
+    },
+    options.prefix === undefined ? {} : { prefix: options.prefix },
+  )
+  const started = relay as unknown as Relay
+  fastify.decorate<Araldo>('araldo', started)
+  fastify.addHook('onReady', async () => {
+    try {
+      await started.start(timeouts.start)
+    } catch (error) {
+      await started.close(timeouts.close)
+      throw error
+    }
+  })
+}
+
+/** The registries of one relay: built-in types, then the application's. */
+export function createRegistries(types: readonly (EndpointType | MarshallerType)[] = []): PluginRegistries {
+  const registries: PluginRegistries = { endpoints: new Registry(), marshallers: new Registry() }
+  for (const type of builtinEndpoints) registries.endpoints.add(type, 'araldo')
+  for (const type of builtinMarshallers) registries.marshallers.add(type, 'araldo')
+  for (const type of types) {
+    if ('plugin' in type) registries.endpoints.add(type, 'the option `types`')
+    else registries.marshallers.add(type, 'the option `types`')
+  }
+  return registries
+}
+
+function configOf(options: ConfigObject): ConfigObject {
+  const { global, plugins, routes } = options
+  return {
+    ...(global === undefined ? {} : { global }),
+    ...(plugins === undefined ? {} : { plugins }),
+    ...(routes === undefined ? {} : { routes }),
+  }
+}
+
+function levelOf({ global: { logLevel } }: Config): { level?: string } {
+  return logLevel === undefined ? {} : { level: logLevel === 'warning' ? 'warn' : logLevel }
+}
+
+function requireKnown(names: readonly string[], config: Config): void {
+  for (const name of names) {
+    if (!config.endpoints.some((endpoint) => endpoint.name === name)) {
+      throw new errors.UNKNOWN_ENDPOINT(name, config.endpoints.map((endpoint) => endpoint.name).join(', '))
+    }
+  }
+}
+
+/** Fastify ends hooks that take longer than its plugin timeout; 0 switches that off. */
+function timeoutsOf(fastify: FastifyInstance, { global }: Config): { start: number; close: number } {
+  const limit = fastify.initialConfig.pluginTimeout ?? DEFAULT_PLUGIN_TIMEOUT
+  const start = limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : Math.max(MARGIN, limit - MARGIN)
+  return { start, close: limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, start) }
+}
+
+type Build = (declared: EndpointConfig) => Promise<Endpoint>
+
+/** Makes what all endpoints share, and returns what makes one: its context, and its type's plugin in a scope of its own. */
+async function endpointBuilder(
+  scope: FastifyInstance,
+  config: Config,
+  hooks: Readonly<Record<string, EndpointHooks>>,
+  log: FastifyInstance['log'],
+): Promise<Build> {
+  const marshallers = new Map<string, Marshaller>()
+  for (const { name, type, options } of config.marshallers) {
+    marshallers.set(name, await type.create(options, config.directory))
+  }
+  if (config.endpoints.some((endpoint) => endpoint.type.websocket === true)) await registerWebSocket(scope)
+  const shared = new Map<string, unknown>()
+
+  return async ({ name, type, marshalling, options }) => {
+    let attached: Endpoint | undefined
+    const context: EndpointContext = {
+      name,
+      type: type.id,
+      options,
+      capabilities: type.capabilities(options),
+      marshaller: marshalling === undefined ? json : (marshallers.get(marshalling) as Marshaller),
+      log: log.child({ endpoint: name, type: type.id }),
+      hooks: hooks[name] ?? {},
+      directory: resolve(config.directory),
+      shared: <Value>(key: string, create: () => Value): Value => {
+        const id = `${type.id}\n${key}`
+        if (!shared.has(id)) shared.set(id, create())
+        return shared.get(id) as Value
+      },
+      attach: (endpoint) => {
+        attached = endpoint
+      },
+    }
+    const plugin = fp(async (inner: FastifyInstance) => type.plugin(inner, context), {
+      fastify: '5.x',
+      name: `araldo:${type.id}:${name}`,
+      encapsulate: true,
+    })
+    await scope.register(plugin)
+    if (attached === undefined) throw new errors.TYPE_INVALID(type.id, 'its plugin attached no endpoint')
+    return attached
+  }
+}
+
+export default fp(araldo, { fastify: '5.x', name: 'araldo' })

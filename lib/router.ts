@@ -1,0 +1,194 @@
+/**
+ * Floor 4. The router: routes compiled at start to flat arrays of lanes, one array per source.
+ *
+ * Knows the Endpoint contract only: no Fastify, no protocol. Per message it runs a loop over the lanes; it allocates
+ * only when the source wants to know what became of the message.
+ */
+import type { RouteConfig } from './config.ts'
+import type { Endpoint } from './endpoint.ts'
+import { errors, reasonOf } from './errors.ts'
+import { Lane, type Settlement, type Trace } from './lane.ts'
+import type { Message } from './message.ts'
+import { compileSteps } from './steps.ts'
+import type { DropReason, Settle } from './types.ts'
+
+/** The part of a logger that the router needs. */
+export interface RouterLog {
+  warn(fields: object, text: string): void
+  error(fields: object, text: string): void
+}
+
+/** A source and its lanes, in the order of the config. */
+export class Route {
+  readonly source: string
+  readonly lanes: readonly Lane[]
+  readonly #required: number
+  readonly #log: RouterLog
+
+  constructor(source: string, lanes: readonly Lane[], log: RouterLog) {
+    this.source = source
+    this.lanes = lanes
+    this.#required = lanes.filter((lane) => !lane.optional).length
+    this.#log = log
+  }
+
+  /** Hands the message to every lane. Never throws, whatever an endpoint does; `settle` is called once. */
+  accept(message: Message, settle: Settle | undefined): void {
+    const settlement = settle === undefined ? undefined : this.#settlement(message, settle)
+    const lanes = this.lanes
+    for (let index = 0; index < lanes.length; index++) {
+      const lane = lanes[index] as Lane
+      lane.accept(message, lane.optional ? undefined : settlement)
+    }
+  }
+
+  #settlement(message: Message, settle: Settle): Settlement | undefined {
+    const end = (error: Error | null): void => {
+      try {
+        settle(error)
+      } catch (err) {
+        this.#log.error({ err, route: this.source }, 'a source failed to settle a message')
+      }
+    }
+    if (this.#required === 0) {
+      end(null)
+      return undefined
+    }
+    return new RequiredLanes(message, this.#required, end)
+  }
+}
+
+/** Counts the required lanes of one message down; the last one settles the source. */
+class RequiredLanes implements Settlement {
+  readonly #message: Message
+  readonly #settle: Settle
+  #remaining: number
+  #failures: Error[] | undefined
+
+  constructor(message: Message, remaining: number, settle: Settle) {
+    this.#message = message
+    this.#remaining = remaining
+    this.#settle = settle
+  }
+
+  settle(error: Error | null): void {
+    if (error !== null) (this.#failures ??= []).push(error)
+    this.#remaining--
+    if (this.#remaining > 0) return
+    const failures = this.#failures
+    if (failures === undefined) {
+      this.#settle(null)
+      return
+    }
+    const { id, source } = this.#message
+    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
+    this.#settle(new errors.UNDELIVERED(id, source, failures.map(reasonOf).join('; '), { cause }))
+  }
+}
+
+/** Every drop is counted; a lane that drops is logged at most once in so many milliseconds, with how many it was. */
+const DROP_LOG_INTERVAL = 1_000
+
+export class Router {
+  /** By source, in the order of the config. */
+  readonly routes: ReadonlyMap<string, Route>
+  readonly #log: RouterLog
+  readonly #traces = new Set<Trace>()
+  readonly #silenced = new Map<Lane, number>()
+  #dropTimer: NodeJS.Timeout | undefined
+
+  /**
+   * Compiles the routes and binds each source to its lanes.
+   * @param endpoints all endpoints by name; holds every name that the routes name.
+   */
+  constructor(endpoints: ReadonlyMap<string, Endpoint>, configs: readonly RouteConfig[], log: RouterLog) {
+    this.#log = log
+    const routes = new Map<string, Route>()
+    for (const config of configs) {
+      const lanes = config.lanes.map((lane) => {
+        const target = endpoints.get(lane.to) as Endpoint
+        return new Lane({
+          source: config.source,
+          target,
+          steps: compileSteps(lane),
+          optional: lane.optional,
+          onDrop: this.#onDrop,
+        })
+      })
+      const route = new Route(config.source, lanes, log)
+      routes.set(config.source, route)
+      ;(endpoints.get(config.source) as Endpoint).bind((message, settle) => route.accept(message, settle))
+    }
+    this.routes = routes
+  }
+
+  *lanes(): IterableIterator<Lane> {
+    for (const route of this.routes.values()) yield* route.lanes
+  }
+
+  /** Messages that lanes have handed over and that are not confirmed yet. */
+  get unconfirmed(): number {
+    let total = 0
+    for (const lane of this.lanes()) total += lane.unconfirmed
+    return total
+  }
+
+  /**
+   * Shows every message that ends in a lane to `trace`, until the returned function is called. Costs the lanes
+   * nothing while nobody watches.
+   */
+  watch(trace: Trace): () => void {
+    this.#traces.add(trace)
+    this.#applyTraces()
+    return () => {
+      this.#traces.delete(trace)
+      this.#applyTraces()
+    }
+  }
+
+  /** Ends the router's timer; lanes still take messages. */
+  close(): void {
+    clearTimeout(this.#dropTimer)
+    this.#dropTimer = undefined
+    this.#silenced.clear()
+  }
+
+  #applyTraces(): void {
+    const traces = [...this.#traces]
+    const trace: Trace | undefined =
+      traces.length === 0
+        ? undefined
+        : (lane, message, outcome) => {
+            for (const each of traces) each(lane, message, outcome)
+          }
+    for (const lane of this.lanes()) lane.trace = trace
+  }
+
+  readonly #onDrop = (lane: Lane, reason: DropReason, error: unknown): void => {
+    const silenced = this.#silenced.get(lane)
+    if (silenced !== undefined) {
+      this.#silenced.set(lane, silenced + 1)
+      return
+    }
+    this.#silenced.set(lane, 0)
+    this.#dropTimer ??= setTimeout(this.#reportDrops, DROP_LOG_INTERVAL).unref()
+    const why = error === undefined ? (lane.target.reason ?? reason) : reasonOf(error)
+    this.#log.warn({ source: lane.source, target: lane.target.name, reason, why }, 'message dropped')
+  }
+
+  readonly #reportDrops = (): void => {
+    this.#dropTimer = undefined
+    for (const [lane, count] of this.#silenced) {
+      if (count === 0) {
+        this.#silenced.delete(lane)
+        continue
+      }
+      this.#silenced.set(lane, 0)
+      this.#log.warn(
+        { source: lane.source, target: lane.target.name, count, dropped: { ...lane.ledger.dropped } },
+        'more messages dropped',
+      )
+    }
+    if (this.#silenced.size > 0) this.#dropTimer = setTimeout(this.#reportDrops, DROP_LOG_INTERVAL).unref()
+  }
+}

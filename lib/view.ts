@@ -1,0 +1,43 @@
+/**
+ * Floor 2. What can be seen of a running relay: by the application, by monitors, by the console.
+ */
+import type { Figures } from './endpoint.ts'
+import type { Trace } from './lane.ts'
+import type { LedgerSnapshot } from './ledger.ts'
+import type { Capabilities, EndpointState } from './types.ts'
+
+/** What can be seen of an endpoint. Live: read again for newer figures. */
+export interface EndpointView {
+  readonly name: string
+  readonly type: string
+  readonly state: EndpointState
+  /** Why it is not up; undefined while it is. */
+  readonly reason: string | undefined
+  readonly capabilities: Capabilities
+  /** Only ever grow. */
+  readonly counters: Readonly<Figures>
+  /** Come and go. */
+  readonly gauges: Readonly<Figures>
+}
+
+export interface LaneView {
+  readonly target: string
+  readonly optional: boolean
+  readonly steps: readonly string[]
+  readonly ledger: LedgerSnapshot
+}
+
+/** A route and its counters at the moment of asking. */
+export interface RouteView {
+  readonly source: string
+  readonly lanes: readonly LaneView[]
+}
+
+export interface RelayView {
+  /** By name, in the order of the config. */
+  readonly endpoints: ReadonlyMap<string, EndpointView>
+  /** In the order of the config. */
+  readonly routes: readonly RouteView[]
+  /** Shows every message that ends in a lane, until the returned function is called. For consoles, not for work. */
+  watch(trace: Trace): () => void
+}
