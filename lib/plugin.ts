@@ -45,8 +45,8 @@ interface CommonOptions extends MonitoringOptions {
 export type AraldoOptions = CommonOptions &
   (
     | {
-        /** A file's path, YAML text, or an object of the same shape. */
-        readonly config: string | ConfigObject
+        /** A file's path, YAML text, an object of the same shape, or what `loadConfig` has made of one of these. */
+        readonly config: string | ConfigObject | Config
       }
     | ConfigObject
   )
@@ -57,9 +57,7 @@ const DEFAULT_PLUGIN_TIMEOUT = 10_000
 const MARGIN = 500
 
 async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise<void> {
-  const registries = createRegistries(options.types ?? [])
-  const input = 'config' in options ? options.config : configOf(options)
-  const config = await loadConfig(input, registries, { directory: options.directory })
+  const config = await configOf(options)
   const log = fastify.log.child({ module: 'araldo' }, levelOf(config))
   for (const warning of config.warnings) log.warn({ line: warning.line }, warning.message)
 
@@ -110,8 +108,18 @@ export function createRegistries(types: readonly (EndpointType | MarshallerType)
   return registries
 }
 
-function configOf(options: ConfigObject): ConfigObject {
-  const { global, plugins, routes } = options
+async function configOf(options: AraldoOptions): Promise<Config> {
+  const input = 'config' in options ? options.config : configObjectOf(options)
+  if (typeof input === 'object' && isLoaded(input)) return input
+  return loadConfig(input, createRegistries(options.types), { directory: options.directory })
+}
+
+/** What `loadConfig` made has names that no config has. */
+function isLoaded(config: ConfigObject | Config): config is Config {
+  return 'directory' in config && 'endpoints' in config
+}
+
+function configObjectOf({ global, plugins, routes }: ConfigObject): ConfigObject {
   return {
     ...(global === undefined ? {} : { global }),
     ...(plugins === undefined ? {} : { plugins }),
@@ -131,11 +139,17 @@ function requireKnown(names: readonly string[], config: Config): void {
   }
 }
 
-/** Fastify ends hooks that take longer than its plugin timeout; 0 switches that off. */
+/**
+ * Fastify ends hooks that take longer than its plugin timeout; 0 switches that off. What the relay gives itself to
+ * close is a margin less than what it was given, so that the process can still exit in time.
+ */
 function timeoutsOf(fastify: FastifyInstance, { global }: Config): { start: number; close: number } {
   const limit = fastify.initialConfig.pluginTimeout ?? DEFAULT_PLUGIN_TIMEOUT
-  const start = limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : Math.max(MARGIN, limit - MARGIN)
-  return { start, close: limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, start) }
+  const less = (timeout: number): number => Math.max(timeout / 2, timeout - MARGIN)
+  return {
+    start: less(limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : limit),
+    close: less(limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, limit)),
+  }
 }
 
 type Build = (declared: EndpointConfig) => Promise<Endpoint>

@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+/** Floor 6. The command `araldo`. Exit codes: 0 as asked, 1 it could not be done, 2 the command line makes no sense. */
+import { readFile } from 'node:fs/promises'
+import { configSchema } from './schema.ts'
+import { describe } from './cli/check.ts'
+import { type Arguments, parseArguments, USAGE, UsageError } from './cli/arguments.ts'
+import { run } from './cli/run.ts'
+import { type Config, ConfigError, formatDiagnostic, loadConfig } from './config.ts'
+import { reasonOf } from './errors.ts'
+import { createRegistries } from './plugin.ts'
+
+async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await perform(parseArguments(argv))
+    return 0
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`araldo: ${error.message}\n\n${USAGE}`)
+      return 2
+    }
+    process.stderr.write(error instanceof ConfigError ? `${error.message}\n` : `araldo: ${reasonOf(error)}\n`)
+    return 1
+  }
+}
+
+async function perform(asked: Arguments): Promise<void> {
+  switch (asked.kind) {
+    case 'help':
+      process.stdout.write(USAGE)
+      return
+    case 'version':
+      process.stdout.write(`${await version()}\n`)
+      return
+    case 'schema':
+      process.stdout.write(`${JSON.stringify(configSchema(createRegistries()), null, 2)}\n`)
+      return
+    case 'check':
+      process.stdout.write(describe(await load(asked.config)))
+      return
+    case 'run':
+      await run(await loadConfig(asked.config, createRegistries()))
+  }
+}
+
+/** Loads the config and prints its warnings. */
+async function load(path: string): Promise<Config> {
+  const config = await loadConfig(path, createRegistries())
+  for (const warning of config.warnings) process.stderr.write(`${formatDiagnostic(warning)}\n`)
+  return config
+}
+
+async function version(): Promise<string> {
+  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
+}
+
+process.exitCode = await main(process.argv.slice(2))

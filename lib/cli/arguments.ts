@@ -1,0 +1,62 @@
+/** Floor 6. The command line: what was asked for, or what is wrong with the asking. */
+import { parseArgs } from 'node:util'
+
+export const USAGE = `araldo: a relay between browsers and message brokers, and between brokers
+
+Usage
+  araldo [-c PATH]         run the relay that the config declares
+  araldo check [-c PATH]   validate the config; print endpoints, routes and capabilities
+  araldo schema            print the config's JSON Schema, for editors
+
+Options
+  -c, --config=PATH        the config (default: araldo.yaml in the current folder)
+  -h, --help               print this
+      --version            print araldo's version
+`
+
+export const COMMANDS = ['run', 'check', 'schema'] as const
+export type CommandName = (typeof COMMANDS)[number]
+
+export type Arguments =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | { readonly kind: CommandName; readonly config: string }
+
+/** A command line that cannot be understood; its message is one line. */
+export class UsageError extends Error {}
+
+/** @param argv what follows the program's name. Throws {@link UsageError}. */
+export function parseArguments(argv: readonly string[]): Arguments {
+  const { values, positionals } = parse(argv)
+  if (values.help === true) return { kind: 'help' }
+  if (values.version === true) return { kind: 'version' }
+  const [name = 'run', ...rest] = positionals
+  const command = COMMANDS.find((known) => known === name)
+  if (command === undefined) {
+    const hint = /\.ya?ml$/.test(name) ? `; to run a config: araldo -c ${name}` : ''
+    throw new UsageError(`no command is named '${name}'${hint}`)
+  }
+  if (rest.length > 0) throw new UsageError(`'${rest[0]}' is one argument too many`)
+  return { kind: command, config: values.config ?? 'araldo.yaml' }
+}
+
+function parse(argv: readonly string[]): ReturnType<typeof strictly> {
+  try {
+    return strictly(argv)
+  } catch (error) {
+    // Node's messages go on for sentences about how to pass such a value all the same.
+    throw new UsageError((error as Error).message.split('. ')[0])
+  }
+}
+
+function strictly(argv: readonly string[]) {
+  return parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      config: { type: 'string', short: 'c' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
+    },
+  })
+}

@@ -1,0 +1,48 @@
+/** Floor 6. `araldo check`: what a valid config declares, as tables. */
+import type { Config, LaneConfig } from '../config.ts'
+import type { SourceCapabilities, TargetCapabilities } from '../types.ts'
+
+/** The endpoints, routes and capabilities of a config, for people. */
+export function describe(config: Config): string {
+  const endpoints = config.endpoints.map(({ name, type, marshalling, options }) => {
+    const { source, target } = type.capabilities(options)
+    return [name, type.id, marshalling ?? '(json)', capabilityList(source), capabilityList(target)]
+  })
+  const routes = config.routes.flatMap(({ source, lanes }) =>
+    lanes.map((lane) => [source, '→', lane.to, 'at most once', stepList(lane)]),
+  )
+  const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+  return [
+    `${config.file ?? 'The config'} is valid: ${count(endpoints.length, 'endpoint')}, ${count(routes.length, 'lane')}.`,
+    '',
+    table(['ENDPOINT', 'TYPE', 'MARSHALLING', 'AS A SOURCE', 'AS A TARGET'], endpoints),
+    '',
+    table(['ROUTE', '', 'TARGET', 'DELIVERY', 'STEPS'], routes),
+    '',
+  ].join('\n')
+}
+
+/** `topics, headers`; `yes` where it has none of the extras, `-` where it is not this end at all. */
+function capabilityList(capabilities: SourceCapabilities | TargetCapabilities | null): string {
+  if (capabilities === null) return '-'
+  const names = Object.entries(capabilities).flatMap(([name, has]) => (has === true ? [name] : []))
+  return names.length === 0 ? 'yes' : names.join(', ')
+}
+
+function stepList({ when, map, key, headers, topic, optional }: LaneConfig): string {
+  const steps = Object.entries({ when, map, key, headers, topic }).flatMap(([name, step]) =>
+    step === undefined ? [] : [name],
+  )
+  if (optional) steps.push('(optional)')
+  return steps.join(', ') || '-'
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)))
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] as number))
+      .join('  ')
+      .trimEnd()
+  return [head, ...rows].map(line).join('\n')
+}

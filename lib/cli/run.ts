@@ -1,0 +1,69 @@
+/** Floor 6. `araldo`: a Fastify server with nothing on it but the relay, from the first log line to the exit code. */
+import closeWithGrace from 'close-with-grace'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import pretty from 'pino-pretty'
+import type { Config } from '../config.ts'
+import { reasonOf } from '../errors.ts'
+import araldo from '../plugin.ts'
+
+/** Milliseconds that plugins and hooks may take at the least, whatever the shutdown timeout is. */
+const MIN_PLUGIN_TIMEOUT = 10_000
+
+/**
+ * Runs until a signal comes. On SIGINT or SIGTERM the relay ends in order within `global.shutdown-timeout` and the
+ * process exits with 0; a second signal ends it at once, with 1.
+ * @throws where it cannot start: the error's message is one line for people.
+ */
+export async function run(config: Config): Promise<void> {
+  const { serverHost: host, serverPort: port, shutdownTimeout } = config.global
+  const fastify = Fastify({
+    logger: loggerOptions(config),
+    disableRequestLogging: true,
+    pluginTimeout: Math.max(MIN_PLUGIN_TIMEOUT, shutdownTimeout),
+  })
+  closeWithGrace({ delay: shutdownTimeout, logger: fastify.log }, async ({ signal, err }) => {
+    if (err !== undefined) fastify.log.fatal({ err }, 'ending: something was left unhandled')
+    else fastify.log.info({ signal }, 'ending')
+    await fastify.close()
+  })
+  try {
+    await fastify.register(araldo, { config })
+    await fastify.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
+  } catch (error) {
+    await fastify.close()
+    throw new Error(startError(error, config), { cause: error })
+  }
+  announce(fastify)
+}
+
+/** Lines for people on a terminal, JSON lines elsewhere. */
+function loggerOptions({ global: { logLevel = 'info' } }: Config): FastifyServerOptions['logger'] {
+  const level = logLevel === 'warning' ? 'warn' : logLevel
+  if (!process.stdout.isTTY) return { level }
+  const stream = pretty({ ignore: 'pid,hostname,module', translateTime: 'SYS:HH:MM:ss.l', sync: true })
+  return { level, stream }
+}
+
+function announce({ araldo: relay, log }: FastifyInstance): void {
+  for (const { name, type, state, reason } of relay.endpoints.values()) log.debug({ name, type, state, reason }, 'endpoint')
+  for (const { source, lanes } of relay.routes) {
+    log.info({ source, targets: lanes.map((lane) => lane.target) }, 'route')
+  }
+}
+
+/** What kept the server from starting, in one line that says what to do. */
+function startError(error: unknown, { global: { serverHost, serverPort } }: Config): string {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  const address = `${serverHost}:${serverPort}`
+  switch (code) {
+    case 'EADDRINUSE':
+      return `cannot listen on ${address}: the port is taken; end what uses it, or set global.server-port`
+    case 'EACCES':
+      return `cannot listen on ${address}: no permission; set global.server-port to 1024 or above, or grant the right`
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `cannot listen on ${address}: this machine has no such address; set global.server-host`
+    default:
+      return reasonOf(error)
+  }
+}
