@@ -172,7 +172,7 @@ export class ManagedProcess {
     return this.#end('SIGKILL')
   }
 
-  /** Asks it to end; kills it when it has not after 10 s. */
+  /** Asks it, not its children, to end; kills all of them when it has not after 10 s. */
   async stop(signal: NodeJS.Signals = this.#options.stopSignal ?? 'SIGTERM'): Promise<Exit> {
     if (this.running) this.resume()
     return this.#end(signal)
@@ -214,7 +214,9 @@ export class ManagedProcess {
       // 'close', not 'exit': by then all of its output has been read.
       child.once('close', (code, signal) => resolve({ code, signal }))
       child.once('exit', () => {
-        if (child.pid !== undefined) watch('remove', child.pid)
+        if (child.pid === undefined) return
+        killGroup(child.pid) // children that it left behind, which may hold its output open
+        watch('remove', child.pid)
       })
     })
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -240,7 +242,9 @@ export class ManagedProcess {
   async #end(signal: NodeJS.Signals): Promise<Exit> {
     if (this.#exited === undefined) return { code: null, signal: null }
     if (!this.running) return this.#exited
-    this.signal(signal)
+    // Asked to end, a server ends its children itself; a crash takes all of them.
+    if (signal === 'SIGKILL') this.signal(signal)
+    else this.#child?.kill(signal)
     try {
       return await within(this.#exited, { timeout: STOP_TIMEOUT, message: `${this.#options.command} to end` })
     } catch (error) {
@@ -288,6 +292,14 @@ export async function runOrThrow(...args: Parameters<typeof run>): Promise<strin
   throw new Error(
     `${[command, ...parameters].join(' ')} ended with ${describeExit(result)}:\n${result.stdout}${result.stderr}`,
   )
+}
+
+function killGroup(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL')
+  } catch {
+    // none was left
+  }
 }
 
 function describeExit({ code, signal }: Exit): string {

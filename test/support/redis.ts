@@ -155,7 +155,8 @@ export interface RedisSentinel {
 export async function startRedisSentinel({ t }: { readonly t?: Owner } = {}): Promise<RedisSentinel> {
   const name = 'araldo'
   const owner = t === undefined ? {} : { t }
-  const master = await startRedis(owner)
+  // Redis would wait 5 s for more replicas before it sends the first one its data.
+  const master = await startRedis({ args: ['--repl-diskless-sync-delay', '0'], ...owner })
   const replica = await startRedis({ args: ['--replicaof', master.host, String(master.port)], ...owner })
   await until(async () => (await master.cli('INFO', 'replication')).includes('state=online'), {
     timeout: 15_000,

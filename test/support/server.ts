@@ -1,4 +1,6 @@
 /** What every broker of the tests can do. */
+import assert from 'node:assert/strict'
+import { accepts } from './port.ts'
 import type { Exit, ManagedProcess } from './process.ts'
 
 /** A broker on a port of 127.0.0.1 that stays its own through restarts. */
@@ -40,4 +42,13 @@ export class Server {
   resume(): void {
     this.process.resume()
   }
+}
+
+/** For the tests of the servers here: killed it is gone, and started again it is back on its port. */
+export async function survivesACrash(server: Server): Promise<void> {
+  assert.equal(await accepts(server.port), true)
+  assert.equal((await server.kill()).signal, 'SIGKILL')
+  assert.equal(await accepts(server.port), false)
+  await server.start()
+  assert.equal(await accepts(server.port), true)
 }

@@ -1,0 +1,54 @@
+/** Real MQTT brokers. */
+import { writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { freePort, onFreePort } from './port.ts'
+import type { ManagedProcess, Owner } from './process.ts'
+import { startProcess, temporaryFolder } from './process.ts'
+import { find } from './require.ts'
+import { Server } from './server.ts'
+
+export interface MosquittoServerOptions {
+  /** A WebSocket port, too: {@link MosquittoServer.webSocketUrl}. */
+  readonly webSocket?: boolean
+  /** Sessions and retained messages outlive an orderly restart. */
+  readonly persistence?: boolean
+  /** More lines for its configuration file: `'max_packet_size 1024'`. */
+  readonly config?: string
+  /** The test that it ends with; the test file if left out. */
+  readonly t?: Owner
+}
+
+export class MosquittoServer extends Server {
+  /** `ws://…`, where it was asked for. */
+  readonly webSocketUrl: string | undefined
+
+  constructor(process: ManagedProcess, port: number, webSocketPort: number | undefined) {
+    super(process, port, `mqtt://127.0.0.1:${port}`)
+    this.webSocketUrl = webSocketPort === undefined ? undefined : `ws://127.0.0.1:${webSocketPort}`
+  }
+}
+
+export async function startMosquitto(options: MosquittoServerOptions = {}): Promise<MosquittoServer> {
+  const { webSocket = false, persistence = false, config = '', t } = options
+  const command = find('mosquitto')
+  const folder = temporaryFolder('mosquitto')
+  return onFreePort(async (port) => {
+    const webSocketPort = webSocket ? await freePort() : undefined
+    const file = join(folder, `${port}.conf`)
+    writeFileSync(
+      file,
+      [
+        `user ${userInfo().username}`, // as root it would become a user who may not write to the folder
+        'allow_anonymous true',
+        persistence ? `persistence true\npersistence_location ${folder}/` : 'persistence false',
+        `listener ${port} 127.0.0.1`,
+        webSocketPort === undefined ? '' : `listener ${webSocketPort} 127.0.0.1\nprotocol websockets`,
+        config,
+        '',
+      ].join('\n'),
+    )
+    const process = await startProcess({ command, args: ['-c', file], ready: /mosquitto version .* running/, t })
+    return new MosquittoServer(process, port, webSocketPort)
+  })
+}
