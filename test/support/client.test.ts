@@ -32,7 +32,7 @@ describe('the WebSocket test client', () => {
 
   test('round trips, and tells the close code and reason', async (t) => {
     const url = await serve(t, (socket) => {
-      socket.on('message', (data) => socket.send(data.toString().toUpperCase()))
+      socket.on('message', (data: Buffer) => socket.send(data.toString().toUpperCase()))
       socket.on('pong', () => socket.close(4001, 'enough'))
     })
     const client = await connect(url, { t })

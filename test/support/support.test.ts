@@ -34,9 +34,9 @@ describe('a broker of the tests', { concurrency: 3 }, () => {
   })
 
   test('Redis under Sentinel', { skip: need('redis-server', 'redis-cli') }, async (t) => {
-    const { replica, failover } = await startRedisSentinel({ t })
-    await failover()
-    assert.match(await replica.cli('ROLE'), /^master/)
+    const redis = await startRedisSentinel({ t })
+    await redis.failover()
+    assert.match(await redis.replica.cli('ROLE'), /^master/)
   })
 
   test('NATS with JetStream and WebSocket', { skip: need('nats-server') }, async (t) => {

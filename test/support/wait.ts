@@ -65,7 +65,8 @@ export async function event(
 ): Promise<unknown[]> {
   const abort = new AbortController()
   try {
-    return await within(once(emitter, name, { signal: abort.signal }), { timeout, message })
+    const emitted: Promise<unknown[]> = once(emitter, name, { signal: abort.signal })
+    return await within(emitted, { timeout, message })
   } finally {
     abort.abort()
   }
