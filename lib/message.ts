@@ -77,6 +77,8 @@ export class Message {
   #hasBody: boolean
   /** Encodings for other formats than its own; most messages never need one. */
   #encodings: Map<string, Buffer> | undefined
+  /** The message that this one was made from, where both have one body: what one decodes or encodes, all have. */
+  #base: Message | undefined
 
   constructor(init: MessageInit) {
     this.source = init.source
@@ -91,6 +93,7 @@ export class Message {
     this.#body = init.body
     this.#hasBody = init.payload === undefined || init.body !== undefined
     this.#encodings = undefined
+    this.#base = undefined
   }
 
   /** Stable through the relay: receivers can be idempotent by it. */
@@ -103,14 +106,21 @@ export class Message {
     return this.#marshaller
   }
 
-  /** The bytes in the message's own format. Shared by everyone who has the message: never write to them. */
+  /**
+   * The bytes in the message's own format. Shared by everyone who has the message: never write to them.
+   * @throws ARALDO_ERR_UNENCODABLE where the message came as a body that the format cannot carry.
+   */
   get payload(): Buffer {
-    return (this.#payload ??= this.#encode(this.#marshaller))
+    const owner = this.#base ?? this
+    return (owner.#payload ??= owner.#encode(owner.#marshaller))
   }
 
-  /** Bytes of the payload if there are any yet, else 0. Encodes nothing. */
+  /** Bytes of the payload, or of what it was encoded to, as far as there are any yet; else 0. Encodes nothing. */
   get byteLength(): number {
-    return this.#payload === undefined ? 0 : this.#payload.length
+    const owner = this.#base ?? this
+    if (owner.#payload !== undefined) return owner.#payload.length
+    if (owner.#encodings !== undefined) for (const encoded of owner.#encodings.values()) return encoded.length
+    return 0
   }
 
   /**
@@ -118,15 +128,16 @@ export class Message {
    * @throws ARALDO_ERR_UNDECODABLE
    */
   get body(): unknown {
-    if (!this.#hasBody) {
+    const owner = this.#base ?? this
+    if (!owner.#hasBody) {
       try {
-        this.#body = this.#marshaller.decode(this.#payload as Buffer)
+        owner.#body = owner.#marshaller.decode(owner.#payload as Buffer)
       } catch (cause) {
-        throw new errors.UNDECODABLE(this.#marshaller.format, this.id, { cause })
+        throw new errors.UNDECODABLE(owner.#marshaller.format, owner.id, { cause })
       }
-      this.#hasBody = true
+      owner.#hasBody = true
     }
-    return this.#body
+    return owner.#body
   }
 
   /**
@@ -135,21 +146,21 @@ export class Message {
    */
   encode(marshaller: Marshaller): Buffer {
     if (marshaller.format === this.#marshaller.format) return this.payload
-    const known = this.#encodings?.get(marshaller.format)
+    const owner = this.#base ?? this
+    const known = owner.#encodings?.get(marshaller.format)
     if (known !== undefined) return known
-    const encoded = this.#encode(marshaller)
-    ;(this.#encodings ??= new Map()).set(marshaller.format, encoded)
+    const encoded = owner.#encode(marshaller)
+    ;(owner.#encodings ??= new Map()).set(marshaller.format, encoded)
     return encoded
   }
 
   /** A message like this one but for the change; this one stays as it is. Same id, same origin. */
   with(change: MessageChange): Message {
     const changesBody = 'body' in change
-    return new Message({
+    const message = new Message({
       source: this.source,
       marshaller: this.#marshaller,
-      payload: changesBody ? undefined : this.#payload,
-      body: changesBody ? change.body : this.#hasBody ? this.#body : undefined,
+      body: changesBody ? change.body : undefined,
       topic: change.topic ?? this.topic,
       key: change.key ?? this.key,
       headers: change.headers ?? this.headers,
@@ -157,6 +168,8 @@ export class Message {
       time: this.time,
       origin: this.origin,
     })
+    if (!changesBody) message.#base = this.#base ?? this
+    return message
   }
 
   #encode(marshaller: Marshaller): Buffer {
