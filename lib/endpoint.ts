@@ -14,6 +14,7 @@ import type {
   preHandlerAsyncHookHandler,
   preValidationAsyncHookHandler,
 } from 'fastify'
+import { within } from './deadline.ts'
 import { errors, reasonOf } from './errors.ts'
 import { type Marshaller, Message, type MessageInit } from './message.ts'
 import { Backoff } from './retry.ts'
@@ -23,6 +24,10 @@ import type { Capabilities, EndpointState, JsonSchema, Settle } from './types.ts
 const CONNECT_TIMEOUT = 10_000
 /** No wait between two attempts is longer (milliseconds): a broker that is back is in use again within 5 s. */
 const MAX_RECONNECT_DELAY = 3_000
+/** How long a {@link Endpoint.connect} that was told to give up may take before it is left to itself (milliseconds). */
+const GIVE_UP_TIMEOUT = 1_000
+/** A {@link Endpoint.disconnect} that takes longer (milliseconds) is left to itself. */
+const DISCONNECT_TIMEOUT = 5_000
 /** A link that held this long (milliseconds) starts the next backoff from the beginning. */
 const STABLE_AFTER = 10_000
 
@@ -138,7 +143,13 @@ export abstract class Endpoint<Options extends object = object> {
   #abort: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
   #upSince = 0
+  /** Settles when the last {@link connect} has. */
+  #connecting: Promise<unknown> = Promise.resolve()
+  /** Settles when the last {@link disconnect} has: one runs at a time, and none beside a connect. */
+  #disconnecting: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | undefined
+  /** The reason that was logged last: a broker that stays away is not a line in the log every three seconds. */
+  #reported: string | undefined
   readonly #listeners = new Set<(state: EndpointState, reason: string | undefined) => void>()
 
   constructor(context: EndpointContext<Options>) {
@@ -154,13 +165,16 @@ export abstract class Endpoint<Options extends object = object> {
 
   /**
    * Opens the link and resolves when messages can go both ways. Never called again before {@link disconnect} has
-   * resolved. `signal` aborts after 10 s, on {@link lost} and on {@link stop}: then give up and reject.
+   * resolved. Until it has resolved, `signal` aborts after 10 s, on {@link lost} and on {@link stop}: then give up and
+   * reject.
    */
   protected abstract connect(signal: AbortSignal): void | Promise<void>
 
   /**
-   * Closes whatever is left of the link: after a failed {@link connect}, after {@link lost}, and at the end. Must not
-   * throw, and must not wait for a peer that does not answer.
+   * Closes whatever is left of the link: after a failed {@link connect}, after {@link lost}, and at the end. Called
+   * when connect has settled (or 1 s after its signal, if it goes on regardless), and never twice at once. Remove the
+   * link's listeners here: what an old link still says must not reach a new one. Must not throw, and must not wait for
+   * a peer that does not answer.
    */
   protected abstract disconnect(): void | Promise<void>
 
@@ -193,7 +207,13 @@ export abstract class Endpoint<Options extends object = object> {
     }
     this.counters.received++
     this.counters.receivedBytes += message.byteLength
-    this.#accept?.(message, settle)
+    if (this.#accept !== undefined) this.#accept(message, settle)
+    else settle?.(new errors.NOT_A_SOURCE(this.name))
+  }
+
+  /** Whether a route begins here. Where none does, what comes in goes nowhere: a type need not fetch anything. */
+  protected get hasRoute(): boolean {
+    return this.#accept !== undefined
   }
 
   /** A message of this endpoint: `source` and `marshaller` are its own. */
@@ -229,7 +249,10 @@ export abstract class Endpoint<Options extends object = object> {
     return message
   }
 
-  /** @returns a function that ends the listening. */
+  /**
+   * @param listener must not throw.
+   * @returns a function that ends the listening.
+   */
   onState(listener: (state: EndpointState, reason: string | undefined) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -248,6 +271,7 @@ export abstract class Endpoint<Options extends object = object> {
    */
   async whenUp(timeout: number): Promise<void> {
     if (this.#state === 'up') return
+    if (this.#ending) throw new errors.ENDPOINT_REQUIRED(this.name, this.#reason ?? 'closing')
     await new Promise<void>((resolve, reject) => {
       const settle = (error?: Error): void => {
         clearTimeout(timer)
@@ -278,15 +302,17 @@ export abstract class Endpoint<Options extends object = object> {
 
   /** Ends it, from any state; the second call waits for the first. Never rejects. */
   stop(): Promise<void> {
+    this.#ending = true
     return (this.#stopped ??= this.#stop())
   }
 
   async #stop(): Promise<void> {
+    // Not before `#stopped` is there: a listener may call stop() again.
+    await undefined
     this.#generation++
     clearTimeout(this.#timer)
-    this.#ending = true
-    this.#set('closing', 'closing')
     this.#accepting = false
+    this.#set('closing', 'closing')
     this.#abort?.abort(new errors.CLOSING())
     this.#abort = undefined
     await this.#cleanUp()
@@ -298,10 +324,10 @@ export abstract class Endpoint<Options extends object = object> {
     const generation = ++this.#generation
     const abort = new AbortController()
     this.#abort = abort
-    this.#set('connecting', this.#reason)
+    this.#set('connecting', generation === 1 ? 'connecting for the first time' : this.#reason)
+    if (generation !== this.#generation) return
     this.#timer = setTimeout(() => {
-      const error = new errors.CONNECT_TIMEOUT(this.name, CONNECT_TIMEOUT)
-      this.#fail(generation, error)
+      this.#fail(generation, new errors.CONNECT_TIMEOUT(this.name, CONNECT_TIMEOUT))
     }, CONNECT_TIMEOUT)
     let connecting: void | Promise<void>
     try {
@@ -310,20 +336,21 @@ export abstract class Endpoint<Options extends object = object> {
       this.#fail(generation, error)
       return
     }
-    if (connecting === undefined) this.#up(generation)
-    else {
-      connecting.then(
-        () => this.#up(generation),
-        (error: unknown) => this.#fail(generation, error),
-      )
+    if (connecting === undefined) {
+      this.#up(generation)
+      return
     }
+    this.#connecting = connecting.then(
+      () => this.#up(generation),
+      (error: unknown) => this.#fail(generation, error),
+    )
   }
 
   #up(generation: number): void {
     if (generation !== this.#generation) return
     clearTimeout(this.#timer)
     this.#abort = undefined
-    this.#upSince = Date.now()
+    this.#upSince = performance.now()
     this.counters.connects++
     this.#set('up', undefined)
   }
@@ -331,33 +358,44 @@ export abstract class Endpoint<Options extends object = object> {
   #fail(generation: number, error: unknown): void {
     if (generation !== this.#generation) return
     const failed = ++this.#generation
+    const abort = this.#abort
+    this.#abort = undefined
     clearTimeout(this.#timer)
-    if (this.#state === 'up' && Date.now() - this.#upSince >= STABLE_AFTER) this.#backoff.reset()
+    if (this.#state === 'up' && performance.now() - this.#upSince >= STABLE_AFTER) this.#backoff.reset()
     this.counters.failures++
     this.#set('down', reasonOf(error))
-    this.#abort?.abort(error)
-    this.#abort = undefined
+    abort?.abort(error)
+    // A listener may have called stop().
+    if (failed !== this.#generation) return
     void this.#cleanUp().then(() => {
       if (failed !== this.#generation) return
       this.#timer = setTimeout(() => this.#attempt(), this.#backoff.next())
     })
   }
 
-  async #cleanUp(): Promise<void> {
-    try {
-      await this.disconnect()
-    } catch (err) {
-      this.log.warn({ err }, 'could not close the connection in order')
-    }
+  #cleanUp(): Promise<void> {
+    return (this.#disconnecting = this.#disconnecting.then(async () => {
+      try {
+        await within(GIVE_UP_TIMEOUT, this.#connecting)
+        const ended = await within(DISCONNECT_TIMEOUT, this.disconnect())
+        if (!ended) this.log.warn('closing the connection takes too long: it is left to itself')
+      } catch (err) {
+        this.log.warn({ err }, 'could not close the connection in order')
+      }
+    }))
   }
 
   #set(state: EndpointState, reason: string | undefined): void {
     if (state === this.#state && reason === this.#reason) return
-    const before = this.#state
     this.#state = state
     this.#reason = reason
-    if (state === 'up') this.log.info('up')
-    else if (state === 'down' && before !== 'down') this.log.warn({ reason }, 'down')
+    if (state === 'up') {
+      this.#reported = undefined
+      this.log.info('up')
+    } else if (state === 'down' && reason !== this.#reported) {
+      this.#reported = reason
+      this.log.warn({ reason }, 'down')
+    }
     for (const listener of this.#listeners) listener(state, reason)
   }
 }

@@ -3,6 +3,7 @@
  * counters, publish and subscribe; and the relay's life, which the plugin ties to the server's.
  */
 import type { Config } from './config.ts'
+import { within } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
 import { AppEndpoint, type IterateOptions, type MessageHandler, type SubscribeOptions } from './endpoints/app.ts'
 import { errors } from './errors.ts'
@@ -67,6 +68,10 @@ export class Relay implements Araldo {
     }))
   }
 
+  get closing(): boolean {
+    return this.#closing !== undefined
+  }
+
   publish(name: string, body: unknown, { topic, key, headers, id }: PublishOptions = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       const endpoint = this.#endpoint(name)
@@ -111,6 +116,7 @@ export class Relay implements Araldo {
    * @throws ARALDO_ERR_ENDPOINT_REQUIRED
    */
   async start(timeout: number): Promise<void> {
+    if (this.#closing !== undefined) return
     const endpoints = [...this.endpoints.values()]
     const firsts = endpoints.map((endpoint) => firstAttempt(endpoint))
     const isSource = (endpoint: Endpoint): boolean => this.router.routes.has(endpoint.name)
@@ -156,16 +162,6 @@ function firstAttempt(endpoint: Endpoint): Promise<void> {
       resolve()
     })
   })
-}
-
-/** Resolves with `work`, or after so many milliseconds without it. */
-async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, milliseconds)
-  })
-  await Promise.race([work, timeout])
-  clearTimeout(timer)
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
