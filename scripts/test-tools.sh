@@ -38,9 +38,15 @@ has_chromium() {
 is_ubuntu() { grep -qsE '^ID(_LIKE)?=.*ubuntu' /etc/os-release; }
 
 packages=()
-for tool in "${tools[@]}"; do
-  has "${tool%%:*}" || packages+=("${tool##*:}")
-done
+list_missing() {
+  local tool
+  packages=()
+  for tool in "${tools[@]}"; do
+    has "${tool%%:*}" || packages+=("${tool##*:}")
+  done
+}
+
+list_missing
 has_chromium && chromium=there || chromium=missing
 [ "$chromium" = missing ] && ! is_ubuntu && packages+=(chromium)
 
@@ -49,11 +55,11 @@ if [ ${#packages[@]} -eq 0 ] && { [ "$chromium" = there ] || ! is_ubuntu; }; the
   exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-  echo "test tools: missing ${packages[*]}; this script knows Debian and Ubuntu only: install them with your system's own tool." >&2
+  echo "test tools: missing ${packages[*]:-chromium}; this script knows Debian and Ubuntu only: install them with your system's own tool." >&2
   exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  echo "test tools: missing ${packages[*]}; run 'npm run test:tools' as root to install them (sudo npm run test:tools)." >&2
+  echo "test tools: missing ${packages[*]:-chromium}; run 'npm run test:tools' as root to install them (sudo npm run test:tools)." >&2
   exit 1
 fi
 
@@ -81,5 +87,11 @@ if [ "$chromium" = missing ] && is_ubuntu; then
   version=$(node -p 'require("./package-lock.json").packages["node_modules/playwright-core"].version')
   echo "test tools: Ubuntu has Chromium as a snap only; fetching Playwright's build (playwright-core $version)"
   npm exec --yes --package="playwright-core@$version" -- playwright-core install --with-deps chromium
+fi
+
+list_missing
+if [ ${#packages[@]} -gt 0 ] || ! has_chromium; then
+  echo "test tools: installed, but not found: ${packages[*]:-chromium}" >&2
+  exit 1
 fi
 echo 'test tools: ready'
