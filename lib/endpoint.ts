@@ -61,7 +61,7 @@ export interface EndpointContext<Options extends object = object> {
 }
 
 /** An endpoint type: a Fastify plugin that knows one protocol. Made with {@link defineEndpoint}. */
-export interface EndpointType<Options extends object = any> {
+export interface EndpointType<Options extends object = object> {
   /** `endpoint-…`: what a config names. */
   readonly id: string
   /** One sentence for the docs and the editors. */
@@ -96,7 +96,7 @@ export function defineEndpoint<Options extends object>(type: EndpointType<Option
 }
 
 /** A marshaller type. Made with {@link defineMarshaller}. */
-export interface MarshallerType<Options extends object = any> {
+export interface MarshallerType<Options extends object = object> {
   /** `marshal-…`: what a config names. */
   readonly id: string
   readonly description?: string
@@ -308,7 +308,7 @@ export abstract class Endpoint<Options extends object = object> {
 
   async #stop(): Promise<void> {
     // Not before `#stopped` is there: a listener may call stop() again.
-    await undefined
+    await Promise.resolve()
     this.#generation++
     clearTimeout(this.#timer)
     this.#accepting = false

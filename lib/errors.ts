@@ -38,7 +38,12 @@ const definitions = {
   ENDPOINT_REQUIRED: { message: "endpoint '%s' is required and did not come up: %s", retryable: true },
   ENDPOINT_DOWN: { message: "endpoint '%s' is down: %s", retryable: true, statusCode: 503, dropReason: 'down' },
   CONNECT_TIMEOUT: { message: "endpoint '%s' got no connection within %s ms", retryable: true },
-  CONNECTION_LOST: { message: "endpoint '%s' lost its connection", retryable: true, statusCode: 503, dropReason: 'down' },
+  CONNECTION_LOST: {
+    message: "endpoint '%s' lost its connection",
+    retryable: true,
+    statusCode: 503,
+    dropReason: 'down',
+  },
   CLOSING: { message: 'the relay is shutting down', retryable: true, statusCode: 503, dropReason: 'closing' },
   // A message on its way
   UNDECODABLE: { message: "%s could not decode the payload of message '%s'", statusCode: 422 },
@@ -46,14 +51,38 @@ const definitions = {
   TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
   TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
   EXPRESSION_FAILED: { message: "'%s' failed for message '%s'", statusCode: 422 },
-  OVERFLOW: { message: "the lane to '%s' is full: %s messages wait", retryable: true, statusCode: 503, dropReason: 'overflow' },
+  OVERFLOW: {
+    message: "the lane to '%s' is full: %s messages wait",
+    retryable: true,
+    statusCode: 503,
+    dropReason: 'overflow',
+  },
   SEND_FAILED: { message: "endpoint '%s' could not send: %s", retryable: true, statusCode: 503 },
   UNDELIVERED: { message: "message '%s' did not reach every target of '%s': %s", retryable: true, statusCode: 503 },
+  UNDELIVERABLE: { message: "message '%s' cannot reach every target of '%s': %s", statusCode: 422 },
+  NOT_TEXT: {
+    message: "endpoint '%s' sends text, message '%s' is not UTF-8: give it a binary marshaller",
+    statusCode: 422,
+  },
+  // A browser that wants to connect
+  UPGRADE_REQUIRED: { message: "endpoint '%s' is a WebSocket: connect with ws:// or wss://", statusCode: 426 },
+  ORIGIN_REFUSED: { message: "endpoint '%s' admits no page of %s: add it to its origins", statusCode: 403 },
+  PATH_REFUSED: { message: "endpoint '%s' takes no path with an encoded slash in it", statusCode: 400 },
+  ENDPOINT_FULL: { message: "endpoint '%s' has %s connections, as many as it takes", retryable: true, statusCode: 503 },
   // The application's calls
   UNKNOWN_ENDPOINT: { message: "no endpoint is named '%s'; there are %s", statusCode: 404 },
   NOT_A_SOURCE: { message: "endpoint '%s' has no route: nothing that is published there would go anywhere" },
   NOT_AN_APP: { message: "endpoint '%s' is of type %s: only an endpoint-app can be subscribed to" },
+  LIMIT_INVALID: { message: "the option 'limit' of subscribe is a whole number of messages, at least 1; got %s" },
   NOT_A_TARGET: { message: "endpoint '%s' of type %s cannot be sent to" },
+  // What shows the relay
+  METRICS_CONFLICT: { message: 'the prom-client registry has %s already: set the option %s to something else' },
+  CONSOLE_FORBIDDEN: { message: 'the console does not answer here: %s', statusCode: 403 },
+  CONSOLE_FULL: {
+    message: 'the console has %s viewers, as many as it takes: close one',
+    retryable: true,
+    statusCode: 429,
+  },
 } satisfies Record<string, Definition>
 
 /** A key of {@link errors}: the code without its prefix. */

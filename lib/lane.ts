@@ -6,7 +6,7 @@
  * promise, closure or queue entry.
  */
 import type { Endpoint } from './endpoint.ts'
-import { dropReasonOf, errors } from './errors.ts'
+import { dropReasonOf, errors, reasonOf } from './errors.ts'
 import { Ledger } from './ledger.ts'
 import type { Message } from './message.ts'
 import type { DropReason } from './types.ts'
@@ -103,13 +103,15 @@ export class Lane {
       this.#sendConfirmed(message, settlement)
       return
     }
+    let sending: unknown
     try {
-      target.send(message)
+      sending = target.send(message)
     } catch (error) {
       this.#drop(message, dropReasonOf(error), error, settlement)
       return
     }
-    this.#delivered(message, settlement)
+    if (sending === undefined) this.#delivered(message, settlement)
+    else this.#awaitSent(sending, message, settlement)
   }
 
   #sendConfirmed(message: Message, settlement: Settlement | undefined): void {
@@ -118,22 +120,45 @@ export class Lane {
       this.#drop(message, 'overflow', error, settlement)
       return
     }
-    const size = message.byteLength
+    let size: number
+    try {
+      // What the target is about to ask for: the message keeps it.
+      size = message.encode(this.target.marshaller).length
+    } catch (error) {
+      this.#drop(message, dropReasonOf(error), error, settlement)
+      return
+    }
+    const end = this.#hold(message, size, settlement)
+    try {
+      const sending: unknown = this.target.send(message, end)
+      if (sending !== undefined) Promise.resolve(sending).catch((error: unknown) => end(error ?? 'no reason given'))
+    } catch (error) {
+      end(error)
+    }
+  }
+
+  /** A type's `send` must not be async. One that is must still not end the process, nor be counted before its end. */
+  #awaitSent(sending: unknown, message: Message, settlement: Settlement | undefined): void {
+    const end = this.#hold(message, message.byteLength, settlement)
+    Promise.resolve(sending).then(
+      () => end(null),
+      (error: unknown) => end(error ?? 'no reason given'),
+    )
+  }
+
+  /** Counts a message as under way. @returns what ends that, once: later calls are ignored. */
+  #hold(message: Message, size: number, settlement: Settlement | undefined): (error: unknown) => void {
     this.#unconfirmed++
     this.#unconfirmedBytes += size
     let open = true
-    const end = (error: unknown): void => {
+    return (error) => {
       if (!open) return
       open = false
       this.#unconfirmed--
       this.#unconfirmedBytes -= size
-      if (error === null) this.#delivered(message, settlement)
+      // `undefined` too: JavaScript's callbacks say success by either.
+      if (error === null || error === undefined) this.#delivered(message, settlement)
       else this.#drop(message, dropReasonOf(error), error, settlement)
-    }
-    try {
-      this.target.send(message, end)
-    } catch (error) {
-      end(error)
     }
   }
 
@@ -149,7 +174,12 @@ export class Lane {
     this.#onDrop(this, reason, error)
     this.trace?.(this, message, reason)
     if (settlement === undefined) return
+    settlement.settle(error instanceof Error ? error : this.#errorOf(reason, error))
+  }
+
+  #errorOf(reason: DropReason, error: unknown): Error {
     const { name, reason: why } = this.target
-    settlement.settle(error instanceof Error ? error : new errors.ENDPOINT_DOWN(name, why ?? reason))
+    if (error !== undefined) return new errors.SEND_FAILED(name, reasonOf(error), { cause: error })
+    return reason === 'closing' ? new errors.CLOSING() : new errors.ENDPOINT_DOWN(name, why ?? reason)
   }
 }

@@ -71,7 +71,7 @@ export class Message {
   readonly time: number
   readonly origin: unknown
   #id: string | undefined
-  #marshaller: Marshaller
+  readonly #marshaller: Marshaller
   #payload: Buffer | undefined
   #body: unknown
   #hasBody: boolean

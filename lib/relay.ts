@@ -10,7 +10,7 @@ import { errors } from './errors.ts'
 import type { Trace } from './lane.ts'
 import type { Message } from './message.ts'
 import { Router, type RouterLog } from './router.ts'
-import type { Headers } from './types.ts'
+import type { Headers, Settle } from './types.ts'
 import type { EndpointView, RelayView, RouteView } from './view.ts'
 
 export interface PublishOptions {
@@ -72,25 +72,17 @@ export class Relay implements Araldo {
     return this.#closing !== undefined
   }
 
-  publish(name: string, body: unknown, { topic, key, headers, id }: PublishOptions = {}): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const endpoint = this.#endpoint(name)
-      if (!this.router.routes.has(name)) throw new errors.NOT_A_SOURCE(name)
-      const content = body instanceof Uint8Array ? { payload: asBuffer(body) } : { body }
-      let error: Error | null | undefined
-      let message: Message | undefined
-      const finish = (): void => {
-        if (error === undefined || message === undefined) return
-        if (error === null) resolve(message.id)
-        else reject(error)
-      }
-      // Lanes that need not wait settle before inject returns.
-      message = endpoint.inject({ ...content, topic, key, headers, id }, (result) => {
-        error = result
-        finish()
-      })
-      finish()
+  async publish(name: string, body: unknown, { topic, key, headers, id }: PublishOptions = {}): Promise<string> {
+    const endpoint = this.#endpoint(name)
+    if (!this.router.routes.has(name)) throw new errors.NOT_A_SOURCE(name)
+    const content = body instanceof Uint8Array ? { payload: asBuffer(body) } : { body }
+    let settle: Settle = () => {}
+    const settled = new Promise<void>((resolve, reject) => {
+      settle = (error) => (error === null ? resolve() : reject(error))
     })
+    const message = endpoint.inject({ ...content, topic, key, headers, id }, settle)
+    await settled
+    return message.id
   }
 
   subscribe(name: string, handler: MessageHandler, options?: SubscribeOptions): () => void

@@ -6,8 +6,8 @@
  */
 import type { RouteConfig } from './config.ts'
 import type { Endpoint } from './endpoint.ts'
-import { errors, reasonOf } from './errors.ts'
-import { Lane, type Settlement, type Trace } from './lane.ts'
+import { errors, isRetryable, reasonOf } from './errors.ts'
+import { Lane, type Outcome, type Settlement, type Trace } from './lane.ts'
 import type { Message } from './message.ts'
 import { compileSteps } from './steps.ts'
 import type { DropReason, Settle } from './types.ts'
@@ -82,7 +82,8 @@ class RequiredLanes implements Settlement {
     }
     const { id, source } = this.#message
     const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
-    this.#settle(new errors.UNDELIVERED(id, source, failures.map(reasonOf).join('; '), { cause }))
+    const Undelivered = failures.some(isRetryable) ? errors.UNDELIVERED : errors.UNDELIVERABLE
+    this.#settle(new Undelivered(id, source, failures.map(reasonOf).join('; '), { cause }))
   }
 }
 
@@ -96,6 +97,7 @@ export class Router {
   readonly #traces = new Set<Trace>()
   readonly #silenced = new Map<Lane, number>()
   #dropTimer: NodeJS.Timeout | undefined
+  #closed = false
 
   /**
    * Compiles the routes and binds each source to its lanes.
@@ -146,8 +148,9 @@ export class Router {
     }
   }
 
-  /** Ends the router's timer; lanes still take messages. */
+  /** Ends the router's timer; lanes still take messages, and log the first that each drops from now on. */
   close(): void {
+    this.#closed = true
     clearTimeout(this.#dropTimer)
     this.#dropTimer = undefined
     this.#silenced.clear()
@@ -155,13 +158,21 @@ export class Router {
 
   #applyTraces(): void {
     const traces = [...this.#traces]
-    const trace: Trace | undefined =
-      traces.length === 0
-        ? undefined
-        : (lane, message, outcome) => {
-            for (const each of traces) each(lane, message, outcome)
-          }
-    for (const lane of this.lanes()) lane.trace = trace
+    const showAll: Trace = (lane, message, outcome) => {
+      for (const trace of traces) this.#show(trace, lane, message, outcome)
+    }
+    for (const lane of this.lanes()) lane.trace = traces.length === 0 ? undefined : showAll
+  }
+
+  /** Who only watches must not harm what is watched: a trace that throws is not called again. */
+  #show(trace: Trace, lane: Lane, message: Message, outcome: Outcome): void {
+    try {
+      trace(lane, message, outcome)
+    } catch (err) {
+      this.#log.error({ err }, 'a trace failed and is ended')
+      this.#traces.delete(trace)
+      this.#applyTraces()
+    }
   }
 
   readonly #onDrop = (lane: Lane, reason: DropReason, error: unknown): void => {
@@ -171,7 +182,7 @@ export class Router {
       return
     }
     this.#silenced.set(lane, 0)
-    this.#dropTimer ??= setTimeout(this.#reportDrops, DROP_LOG_INTERVAL).unref()
+    this.#scheduleReport()
     const why = error === undefined ? (lane.target.reason ?? reason) : reasonOf(error)
     this.#log.warn({ source: lane.source, target: lane.target.name, reason, why }, 'message dropped')
   }
@@ -189,6 +200,10 @@ export class Router {
         'more messages dropped',
       )
     }
-    if (this.#silenced.size > 0) this.#dropTimer = setTimeout(this.#reportDrops, DROP_LOG_INTERVAL).unref()
+    if (this.#silenced.size > 0) this.#scheduleReport()
+  }
+
+  #scheduleReport(): void {
+    if (!this.#closed) this.#dropTimer ??= setTimeout(this.#reportDrops, DROP_LOG_INTERVAL).unref()
   }
 }

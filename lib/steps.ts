@@ -3,8 +3,10 @@
  * came; `map` makes the new body; `key`, `headers` and `topic` are computed from what `map` left.
  */
 import type { LaneConfig } from './config.ts'
+import { errors } from './errors.ts'
 import type { Expression } from './expression.ts'
 import type { Step } from './lane.ts'
+import type { Message } from './message.ts'
 import type { Template } from './template.ts'
 
 /** The lane's steps; empty where messages pass as they are. */
@@ -27,7 +29,16 @@ function transform(expression: Expression): Step {
 }
 
 function rekey(expression: Expression): Step {
-  return { name: 'key', apply: (message) => message.with({ key: String(expression.evaluate(message)) }) }
+  return { name: 'key', apply: (message) => message.with({ key: keyOf(expression, message) }) }
+}
+
+/** Lists, maps and nothing at all are no keys: as text, many of them would be one. */
+function keyOf(expression: Expression, message: Message): string {
+  const value = expression.evaluate(message)
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value)
+  const cause = new TypeError('a key is text, a number or a boolean')
+  throw new errors.EXPRESSION_FAILED(expression.text, message.id, { cause })
 }
 
 function setHeaders(templates: Readonly<Record<string, Template>>): Step {
@@ -35,7 +46,8 @@ function setHeaders(templates: Readonly<Record<string, Template>>): Step {
   return {
     name: 'headers',
     apply: (message) => {
-      const headers: Record<string, string> = { ...message.headers }
+      // Without a prototype, `__proto__` is a name like any other.
+      const headers = Object.assign(Object.create(null) as Record<string, string>, message.headers)
       for (const [name, template] of entries) headers[name] = template.render(message)
       return message.with({ headers })
     },

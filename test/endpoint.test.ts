@@ -212,7 +212,10 @@ describe('an endpoint', () => {
     for (let attempt = 0; attempt < 5; attempt++) await pass(3_000)
     assert.ok(endpoint.counters.failures > 3)
     const warnings = lines.filter((line) => line.msg === 'down')
-    assert.deepEqual(warnings.map((line) => line.reason), ['refused'])
+    assert.deepEqual(
+      warnings.map((line) => line.reason),
+      ['refused'],
+    )
   })
 })
 
@@ -372,7 +375,7 @@ describe('any sequence of events in the life of an endpoint', () => {
     closing: ['closed'],
     closed: [],
   }
-  const event = fc.oneof(
+  const step = fc.oneof(
     { weight: 1, arbitrary: fc.constantFrom('start', 'lost', 'connected', 'refused', 'pause') },
     { weight: 1, arbitrary: fc.constantFrom('disconnected', 'throw next', 'listener stops') },
     { weight: 1, arbitrary: fc.integer({ min: 0, max: 12_000 }) },
@@ -386,7 +389,7 @@ describe('any sequence of events in the life of an endpoint', () => {
     let stopAt: EndpointState | undefined
     const connects: (Deferred & { signal: AbortSignal })[] = []
     let disconnect: (Deferred & { since: number }) | undefined
-    const pass = async (milliseconds: number): Promise<void> => {
+    const wait = async (milliseconds: number): Promise<void> => {
       // In steps, so that no timer that another one sets is late.
       for (let left = milliseconds; left > 0; left -= 500) {
         now += Math.min(500, left)
@@ -397,7 +400,10 @@ describe('any sequence of events in the life of an endpoint', () => {
     endpoint.onConnect = (signal) => {
       assert.equal(endpoint.state, 'connecting')
       assert.ok(disconnect === undefined || now - disconnect.since >= 5_000, 'no connect beside a disconnect')
-      assert.ok(connects.every((earlier) => earlier.signal.aborted), 'no connect beside one that was not ended')
+      assert.ok(
+        connects.every((earlier) => earlier.signal.aborted),
+        'no connect beside one that was not ended',
+      )
       if (throwNext) {
         throwNext = false
         throw new Error('thrown')
@@ -419,7 +425,7 @@ describe('any sequence of events in the life of an endpoint', () => {
       if (state === stopAt) void endpoint.stop()
     })
     for (const event of events) {
-      if (typeof event === 'number') await pass(event)
+      if (typeof event === 'number') await wait(event)
       else if (event === 'start') endpoint.start()
       else if (event === 'lost') endpoint.break()
       else if (event === 'connected') connects.at(-1)?.resolve()
@@ -434,7 +440,7 @@ describe('any sequence of events in the life of an endpoint', () => {
     let stopped = false
     void endpoint.stop().then(() => (stopped = true))
     await settled()
-    await pass(15_000)
+    await wait(15_000)
     assert.ok(stopped, 'stop ends, even when neither connect nor disconnect does')
     assert.equal(endpoint.state, 'closed')
     for (let index = 1; index < states.length; index++) {
@@ -443,12 +449,12 @@ describe('any sequence of events in the life of an endpoint', () => {
     }
     const calls = connects.length
     connects.at(-1)?.resolve()
-    await pass(10_000)
+    await wait(10_000)
     assert.equal(connects.length, calls, 'nothing happens after the end')
     assert.equal(endpoint.state, 'closed')
   }
 
   it('leads through legal states only, never connects beside a disconnect, and can be stopped', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(event, { maxLength: 30 }), play), { numRuns: 150 })
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), play), { numRuns: 150 })
   })
 })

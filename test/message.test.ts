@@ -68,13 +68,16 @@ describe('a message', () => {
 
   it('says which format could not decode it, and keeps the cause', () => {
     const message = received('{')
-    assert.throws(() => message.body, (error: Error & { code?: string; retryable?: boolean }) => {
-      assert.equal(error.code, 'ARALDO_ERR_UNDECODABLE')
-      assert.equal(error.retryable, false)
-      assert.match(error.message, new RegExp(`^json could not decode .*${message.id}`))
-      assert.ok(error.cause instanceof SyntaxError)
-      return true
-    })
+    assert.throws(
+      () => message.body,
+      (error: Error & { code?: string; retryable?: boolean }) => {
+        assert.equal(error.code, 'ARALDO_ERR_UNDECODABLE')
+        assert.equal(error.retryable, false)
+        assert.match(error.message, new RegExp(`^json could not decode .*${message.id}`))
+        assert.ok(error.cause instanceof SyntaxError)
+        return true
+      },
+    )
     assert.throws(() => message.with({ topic: 'x' }).encode(counting('other')), { code: 'ARALDO_ERR_UNDECODABLE' })
   })
 
@@ -111,33 +114,38 @@ describe('any number of changes to a message', () => {
 
   it('leave the first as it was, decode it at most once, and encode each body at most once per format', () => {
     fc.assert(
-      fc.property(body, fc.boolean(), fc.array(fc.tuple(change, fc.nat(), fc.array(read))), (first, asBytes, changes) => {
-        const marshallers = { json: counting('json'), other: counting('other') }
-        const payload = Buffer.from(JSON.stringify(first))
-        const content = asBytes ? { payload } : { body: first }
-        const family = [new Message({ source: 'in', marshaller: marshallers.json, topic: 't', ...content })]
-        const expected: unknown[] = [JSON.parse(JSON.stringify(first))]
-        const bodies = new Set([0])
-        for (const [made, from, reads] of changes) {
-          const parent = from % family.length
-          const child = (family[parent] as Message).with(made)
-          family.push(child)
-          if ('body' in made) bodies.add(family.length - 1)
-          expected.push('body' in made ? JSON.parse(JSON.stringify(made.body)) : expected[parent])
-          assert.equal(child.topic, made.topic ?? (family[parent] as Message).topic)
-          for (const what of reads) readAs(child, what, marshallers)
-        }
-        family.forEach((message, index) => {
-          assert.deepEqual(JSON.parse(JSON.stringify(message.body)), expected[index])
-          assert.deepEqual(JSON.parse(message.payload.toString()), expected[index])
-          assert.deepEqual(JSON.parse(message.encode(marshallers.other).toString()), expected[index])
-        })
-        assert.equal((family[0] as Message).topic, 't')
-        if (asBytes) assert.equal((family[0] as Message).payload, payload)
-        assert.ok(marshallers.json.decodes <= 1)
-        assert.ok(marshallers.json.encodes <= bodies.size)
-        assert.ok(marshallers.other.encodes <= bodies.size)
-      }),
+      fc.property(
+        body,
+        fc.boolean(),
+        fc.array(fc.tuple(change, fc.nat(), fc.array(read))),
+        (first, asBytes, changes) => {
+          const marshallers = { json: counting('json'), other: counting('other') }
+          const payload = Buffer.from(JSON.stringify(first))
+          const content = asBytes ? { payload } : { body: first }
+          const family = [new Message({ source: 'in', marshaller: marshallers.json, topic: 't', ...content })]
+          const expected: unknown[] = [JSON.parse(JSON.stringify(first))]
+          const bodies = new Set([0])
+          for (const [made, from, reads] of changes) {
+            const parent = from % family.length
+            const child = (family[parent] as Message).with(made)
+            family.push(child)
+            if ('body' in made) bodies.add(family.length - 1)
+            expected.push('body' in made ? JSON.parse(JSON.stringify(made.body)) : expected[parent])
+            assert.equal(child.topic, made.topic ?? (family[parent] as Message).topic)
+            for (const what of reads) readAs(child, what, marshallers)
+          }
+          family.forEach((message, index) => {
+            assert.deepEqual(JSON.parse(JSON.stringify(message.body)), expected[index])
+            assert.deepEqual(JSON.parse(message.payload.toString()), expected[index])
+            assert.deepEqual(JSON.parse(message.encode(marshallers.other).toString()), expected[index])
+          })
+          assert.equal((family[0] as Message).topic, 't')
+          if (asBytes) assert.equal((family[0] as Message).payload, payload)
+          assert.ok(marshallers.json.decodes <= 1)
+          assert.ok(marshallers.json.encodes <= bodies.size)
+          assert.ok(marshallers.other.encodes <= bodies.size)
+        },
+      ),
     )
   })
 })

@@ -20,7 +20,7 @@ export function counting(format = 'json'): CountingMarshaller {
     encodes: 0,
     decode(payload) {
       this.decodes++
-      return JSON.parse(payload.toString('utf8'))
+      return JSON.parse(payload.toString('utf8')) as unknown
     },
     encode(body) {
       this.encodes++
