@@ -47,8 +47,7 @@ export async function start(config: URL): Promise<void> {
   const fastify = await build(config)
   const port = Number(process.env.PORT ?? 54321)
   await fastify.listen({ host: 'localhost', port })
-  const { port: bound } = fastify.addresses()[0] ?? { port }
-  const base = `http://localhost:${bound}`
+  const base = `http://localhost:${port}`
   console.log(`
   chat        ${base}/            open it in two windows
   live view   ${base}/console     what goes where
