@@ -3,9 +3,7 @@
  *
  * A type writes {@link Endpoint.connect}, {@link Endpoint.send} and {@link Endpoint.disconnect}, calls
  * {@link Endpoint.receive} for each message that comes in and {@link Endpoint.lost} when its link breaks. The base owns
- * the rest: states, timeouts, reconnection with backoff, and closing at any moment.
- *
- *     connecting -> up -> down -> connecting -> … -> closing -> closed
+ * the rest: states, timeouts, reconnection with backoff, and closing at any moment (link.ts).
  */
 import type {
   FastifyBaseLogger,
@@ -14,22 +12,10 @@ import type {
   preHandlerAsyncHookHandler,
   preValidationAsyncHookHandler,
 } from 'fastify'
-import { within } from './deadline.ts'
-import { errors, reasonOf } from './errors.ts'
+import { errors } from './errors.ts'
+import { Link, type StateListener } from './link.ts'
 import { type Marshaller, Message, type MessageInit } from './message.ts'
-import { Backoff } from './retry.ts'
 import type { Capabilities, EndpointState, JsonSchema, Settle } from './types.ts'
-
-/** An attempt to connect that takes longer (milliseconds) has failed. */
-const CONNECT_TIMEOUT = 10_000
-/** No wait between two attempts is longer (milliseconds): a broker that is back is in use again within 5 s. */
-const MAX_RECONNECT_DELAY = 3_000
-/** How long a {@link Endpoint.connect} that was told to give up may take before it is left to itself (milliseconds). */
-const GIVE_UP_TIMEOUT = 1_000
-/** A {@link Endpoint.disconnect} that takes longer (milliseconds) is left to itself. */
-const DISCONNECT_TIMEOUT = 5_000
-/** A link that held this long (milliseconds) starts the next backoff from the beginning. */
-const STABLE_AFTER = 10_000
 
 /** Hooks of the host for one endpoint's own route: authentication, rate limits. Given in code, not in the config. */
 export interface EndpointHooks {
@@ -132,25 +118,10 @@ export abstract class Endpoint<Options extends object = object> {
     decodeErrors: number
   } = { received: 0, receivedBytes: 0, connects: 0, failures: 0, decodeErrors: 0 }
 
-  #state: EndpointState = 'connecting'
-  #reason: string | undefined = 'not started'
+  readonly #link: Link
   #accept: Accept | undefined
   #accepting = false
   #ending = false
-  readonly #backoff = new Backoff({ maxDelay: MAX_RECONNECT_DELAY })
-  /** Grows with each attempt, loss and stop: what an older one still reports is ignored. */
-  #generation = 0
-  #abort: AbortController | undefined
-  #timer: NodeJS.Timeout | undefined
-  #upSince = 0
-  /** Settles when the last {@link connect} has. */
-  #connecting: Promise<unknown> = Promise.resolve()
-  /** Settles when the last {@link disconnect} has: one runs at a time, and none beside a connect. */
-  #disconnecting: Promise<void> = Promise.resolve()
-  #stopped: Promise<void> | undefined
-  /** The reason that was logged last: a broker that stays away is not a line in the log every three seconds. */
-  #reported: string | undefined
-  readonly #listeners = new Set<(state: EndpointState, reason: string | undefined) => void>()
 
   constructor(context: EndpointContext<Options>) {
     this.name = context.name
@@ -159,6 +130,13 @@ export abstract class Endpoint<Options extends object = object> {
     this.capabilities = context.capabilities
     this.marshaller = context.marshaller
     this.log = context.log
+    this.#link = new Link({
+      name: this.name,
+      log: this.log,
+      counters: this.counters,
+      connect: (signal) => this.connect(signal),
+      disconnect: () => this.disconnect(),
+    })
   }
 
   // ── What a type writes ────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,18 +201,18 @@ export abstract class Endpoint<Options extends object = object> {
 
   /** The link broke. The endpoint goes down and connects anew after a while. Ignored when it is not open or opening. */
   protected lost(error: unknown): void {
-    if (this.#state === 'up' || this.#abort !== undefined) this.#fail(this.#generation, error)
+    this.#link.lost(error)
   }
 
   // ── What the relay calls ──────────────────────────────────────────────────────────────────────────────────────────
 
   get state(): EndpointState {
-    return this.#state
+    return this.#link.state
   }
 
   /** Why it is not up, in words for people; undefined while it is. Never holds a secret of the config. */
   get reason(): string | undefined {
-    return this.#reason
+    return this.#link.reason
   }
 
   /** Where this source's messages go. Set once, before {@link start}. */
@@ -253,39 +231,23 @@ export abstract class Endpoint<Options extends object = object> {
    * @param listener must not throw.
    * @returns a function that ends the listening.
    */
-  onState(listener: (state: EndpointState, reason: string | undefined) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+  onState(listener: StateListener): () => void {
+    return this.#link.onState(listener)
   }
 
   /** Begins to connect; returns at once. */
   start(): void {
-    if (this.#ending || this.#generation > 0) return
+    if (this.#ending) return
     this.#accepting = true
-    this.#attempt()
+    this.#link.start()
   }
 
   /**
    * Resolves when the endpoint is up.
-   * @throws ARALDO_ERR_ENDPOINT_REQUIRED when it is not within `timeout` milliseconds, or is closed meanwhile.
+   * @throws ARALDO_ERR_ENDPOINT_REQUIRED when it is not within `timeout` milliseconds, or is stopped meanwhile.
    */
-  async whenUp(timeout: number): Promise<void> {
-    if (this.#state === 'up') return
-    if (this.#ending) throw new errors.ENDPOINT_REQUIRED(this.name, this.#reason ?? 'closing')
-    await new Promise<void>((resolve, reject) => {
-      const settle = (error?: Error): void => {
-        clearTimeout(timer)
-        unlisten()
-        if (error === undefined) resolve()
-        else reject(error)
-      }
-      const give = (): void => settle(new errors.ENDPOINT_REQUIRED(this.name, this.#reason ?? 'closed'))
-      const timer = setTimeout(give, timeout)
-      const unlisten = this.onState((state) => {
-        if (state === 'up') settle()
-        else if (state === 'closing' || state === 'closed') give()
-      })
-    })
+  whenUp(timeout: number): Promise<void> {
+    return this.#link.whenUp(timeout)
   }
 
   /** First half of an orderly end: nothing new comes in, the link stays. */
@@ -303,99 +265,7 @@ export abstract class Endpoint<Options extends object = object> {
   /** Ends it, from any state; the second call waits for the first. Never rejects. */
   stop(): Promise<void> {
     this.#ending = true
-    return (this.#stopped ??= this.#stop())
-  }
-
-  async #stop(): Promise<void> {
-    // Not before `#stopped` is there: a listener may call stop() again.
-    await Promise.resolve()
-    this.#generation++
-    clearTimeout(this.#timer)
     this.#accepting = false
-    this.#set('closing', 'closing')
-    this.#abort?.abort(new errors.CLOSING())
-    this.#abort = undefined
-    await this.#cleanUp()
-    this.#set('closed', 'closed')
-    this.#listeners.clear()
-  }
-
-  #attempt(): void {
-    const generation = ++this.#generation
-    const abort = new AbortController()
-    this.#abort = abort
-    this.#set('connecting', generation === 1 ? 'connecting for the first time' : this.#reason)
-    if (generation !== this.#generation) return
-    this.#timer = setTimeout(() => {
-      this.#fail(generation, new errors.CONNECT_TIMEOUT(this.name, CONNECT_TIMEOUT))
-    }, CONNECT_TIMEOUT)
-    let connecting: void | Promise<void>
-    try {
-      connecting = this.connect(abort.signal)
-    } catch (error) {
-      this.#fail(generation, error)
-      return
-    }
-    if (connecting === undefined) {
-      this.#up(generation)
-      return
-    }
-    this.#connecting = connecting.then(
-      () => this.#up(generation),
-      (error: unknown) => this.#fail(generation, error),
-    )
-  }
-
-  #up(generation: number): void {
-    if (generation !== this.#generation) return
-    clearTimeout(this.#timer)
-    this.#abort = undefined
-    this.#upSince = performance.now()
-    this.counters.connects++
-    this.#set('up', undefined)
-  }
-
-  #fail(generation: number, error: unknown): void {
-    if (generation !== this.#generation) return
-    const failed = ++this.#generation
-    const abort = this.#abort
-    this.#abort = undefined
-    clearTimeout(this.#timer)
-    if (this.#state === 'up' && performance.now() - this.#upSince >= STABLE_AFTER) this.#backoff.reset()
-    this.counters.failures++
-    this.#set('down', reasonOf(error))
-    abort?.abort(error)
-    // A listener may have called stop().
-    if (failed !== this.#generation) return
-    void this.#cleanUp().then(() => {
-      if (failed !== this.#generation) return
-      this.#timer = setTimeout(() => this.#attempt(), this.#backoff.next())
-    })
-  }
-
-  #cleanUp(): Promise<void> {
-    return (this.#disconnecting = this.#disconnecting.then(async () => {
-      try {
-        await within(GIVE_UP_TIMEOUT, this.#connecting)
-        const ended = await within(DISCONNECT_TIMEOUT, this.disconnect())
-        if (!ended) this.log.warn('closing the connection takes too long: it is left to itself')
-      } catch (err) {
-        this.log.warn({ err }, 'could not close the connection in order')
-      }
-    }))
-  }
-
-  #set(state: EndpointState, reason: string | undefined): void {
-    if (state === this.#state && reason === this.#reason) return
-    this.#state = state
-    this.#reason = reason
-    if (state === 'up') {
-      this.#reported = undefined
-      this.log.info('up')
-    } else if (state === 'down' && reason !== this.#reported) {
-      this.#reported = reason
-      this.log.warn({ reason }, 'down')
-    }
-    for (const listener of this.#listeners) listener(state, reason)
+    return this.#link.stop()
   }
 }

@@ -16,7 +16,7 @@ const MAX_LINES = 350
  */
 const FLOORS: readonly (readonly string[])[] = [
   ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts'],
-  ['registry.ts', 'outbox.ts', 'retry.ts', 'ledger.ts', 'template.ts', 'expression.ts', 'config/'],
+  ['registry.ts', 'outbox.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts', 'expression.ts', 'config/'],
   ['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'steps.ts', 'view.ts', 'discovery.ts'],
   ['endpoints/', 'marshallers/', 'http/'],
   ['router.ts'],

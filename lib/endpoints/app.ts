@@ -3,6 +3,7 @@
  * goes to its subscribers.
  */
 import { defineEndpoint, Endpoint, type EndpointContext } from '../endpoint.ts'
+import { errors } from '../errors.ts'
 import type { Message } from '../message.ts'
 
 /** Called with each message; what it throws, or rejects with, is logged and counted and harms nobody else. */
@@ -22,7 +23,8 @@ const DEFAULT_LIMIT = 1_000
 
 export class AppEndpoint extends Endpoint {
   declare readonly counters: Endpoint['counters'] & { handlerErrors: number; iteratorDropped: number }
-  readonly #handlers = new Set<MessageHandler>()
+  /** Replaced, never changed: a handler may subscribe and unsubscribe while it is called. */
+  #handlers: readonly MessageHandler[] = []
   readonly #iterators = new Set<MessageIterator>()
 
   constructor(context: EndpointContext) {
@@ -34,18 +36,18 @@ export class AppEndpoint extends Endpoint {
 
   protected override disconnect(): void {
     for (const iterator of this.#iterators) iterator.end()
-    this.#handlers.clear()
+    this.#handlers = []
   }
 
   override get gauges(): Record<string, number> {
-    return { subscribers: this.#handlers.size + this.#iterators.size }
+    return { subscribers: this.#handlers.length + this.#iterators.size }
   }
 
   override send(message: Message): void {
     for (const handler of this.#handlers) {
       try {
-        const pending = handler(message)
-        if (pending !== undefined) pending.catch(this.#onHandlerError)
+        const pending: unknown = handler(message)
+        if (isThenable(pending)) pending.then(undefined, this.#onHandlerError)
       } catch (error) {
         this.#onHandlerError(error)
       }
@@ -55,20 +57,24 @@ export class AppEndpoint extends Endpoint {
 
   /** @returns a function that ends the subscription. */
   subscribe(handler: MessageHandler, { signal }: SubscribeOptions = {}): () => void {
-    if (signal?.aborted === true) return () => {}
+    if (signal?.aborted === true || this.#isEnded) return () => {}
     // A function of its own, so that one handler given twice is two subscriptions.
     const own: MessageHandler = (message) => handler(message)
     const unsubscribe = (): void => {
-      this.#handlers.delete(own)
+      this.#handlers = this.#handlers.filter((each) => each !== own)
       signal?.removeEventListener('abort', unsubscribe)
     }
-    this.#handlers.add(own)
+    this.#handlers = [...this.#handlers, own]
     signal?.addEventListener('abort', unsubscribe, { once: true })
     return unsubscribe
   }
 
-  /** Messages from now on, until the loop is left, the signal aborts, or the relay closes. */
+  /**
+   * Messages from now on, until the loop is left, the signal aborts, or the relay closes.
+   * @throws ARALDO_ERR_LIMIT_INVALID
+   */
   iterate({ limit = DEFAULT_LIMIT, signal }: IterateOptions = {}): AsyncIterableIterator<Message> {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new errors.LIMIT_INVALID(String(limit))
     const iterator = new MessageIterator(limit, {
       onDrop: () => this.counters.iteratorDropped++,
       onEnd: () => {
@@ -77,7 +83,7 @@ export class AppEndpoint extends Endpoint {
       },
     })
     const end = (): void => iterator.end()
-    if (signal?.aborted === true || this.state === 'closing' || this.state === 'closed') {
+    if (signal?.aborted === true || this.#isEnded) {
       iterator.end()
       return iterator
     }
@@ -86,10 +92,18 @@ export class AppEndpoint extends Endpoint {
     return iterator
   }
 
+  get #isEnded(): boolean {
+    return this.state === 'closing' || this.state === 'closed'
+  }
+
   readonly #onHandlerError = (err: unknown): void => {
     this.counters.handlerErrors++
     this.log.error({ err }, 'a subscriber of the application failed')
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 interface IteratorEvents {
@@ -106,7 +120,7 @@ class MessageIterator implements AsyncIterableIterator<Message> {
   #ended = false
 
   constructor(limit: number, events: IteratorEvents) {
-    this.#limit = Math.max(1, limit)
+    this.#limit = limit
     this.#events = events
   }
 

@@ -30,7 +30,7 @@ export interface KeptMessage {
   readonly time: number
 }
 
-/** The mocks that a message has been through: none hears it twice, so that a ring of routes comes to an end. */
+/** The mocks that a message has been at: none hears it twice, so that a ring of routes comes to an end. */
 class Trail {
   readonly mocks: ReadonlySet<MockEndpoint>
   constructor(mocks: Iterable<MockEndpoint>) {
@@ -39,11 +39,13 @@ class Trail {
 }
 
 export class MockEndpoint extends Endpoint<MockOptions> {
-  /** What it was sent, oldest first; at most `keep`. */
-  readonly kept: KeptMessage[] = []
+  /** The last `keep` messages, once round from {@link MockEndpoint.#oldest}. */
+  readonly #kept: KeptMessage[] = []
+  #oldest = 0
   readonly #channel: Set<MockEndpoint> | undefined
   #timer: NodeJS.Timeout | undefined
-  #emitted = false
+  /** The message to emit next. */
+  #next = 0
 
   constructor(context: EndpointContext<MockOptions>) {
     super(context)
@@ -53,10 +55,6 @@ export class MockEndpoint extends Endpoint<MockOptions> {
 
   protected override connect(): void {
     this.#channel?.add(this)
-    const { messages, interval } = this.options
-    if (messages.length === 0) return
-    if (interval === undefined) setImmediate(() => this.#emitAll())
-    else this.#timer = setInterval(this.#emitNext, interval, { next: 0 })
   }
 
   protected override disconnect(): void {
@@ -68,40 +66,50 @@ export class MockEndpoint extends Endpoint<MockOptions> {
     clearInterval(this.#timer)
   }
 
+  /** What it was sent, oldest first; at most `keep`. */
+  get kept(): readonly KeptMessage[] {
+    return [...this.#kept.slice(this.#oldest), ...this.#kept.slice(0, this.#oldest)]
+  }
+
+  /** Begins to emit. Not on connecting: the first messages are for targets that had their chance to come up. */
+  emit(): void {
+    const { messages, interval } = this.options
+    if (this.state !== 'up' || messages.length === 0) return
+    if (interval !== undefined) this.#timer = setInterval(this.#emitNext, interval)
+    else messages.forEach(this.#emitNext)
+  }
+
   override send(message: Message): void {
     const payload = message.encode(this.marshaller)
-    const { id, source, topic, key, headers, time } = message
-    if (this.options.keep > 0) {
-      this.kept.push({ id, source, topic, key, headers, payload, time })
-      if (this.kept.length > this.options.keep) this.kept.shift()
-    }
-    this.log.debug({ id, source, topic, bytes: payload.length }, 'sent to the mock')
+    const { source, topic, key, headers, time } = message
+    if (this.options.keep > 0) this.#keep({ id: message.id, source, topic, key, headers, payload, time })
+    this.log.debug({ source, topic, bytes: payload.length }, 'sent to the mock')
     if (this.#channel === undefined || this.#channel.size < 2) return
-    const seen = message.origin instanceof Trail ? message.origin.mocks : []
-    const origin = new Trail([...seen, this])
-    for (const mock of this.#channel) {
-      if (!origin.mocks.has(mock)) mock.#hear(payload, message, origin)
+    const been = message.origin instanceof Trail ? message.origin.mocks : new Set<MockEndpoint>()
+    const listeners = [...this.#channel].filter((mock) => mock !== this && !been.has(mock))
+    const origin = new Trail([...been, this, ...listeners])
+    for (const mock of listeners) mock.#hear(payload, message, origin)
+  }
+
+  #keep(message: KeptMessage): void {
+    const kept = this.#kept
+    if (kept.length < this.options.keep) {
+      kept.push(message)
+      return
     }
+    kept[this.#oldest] = message
+    this.#oldest = (this.#oldest + 1) % kept.length
   }
 
   #hear(payload: Buffer, { id, topic, key, headers, time }: Message, origin: Trail): void {
     this.receive(this.message({ payload, id, topic, key, headers, time, origin }))
   }
 
-  #emitAll(): void {
-    if (this.#emitted) return
-    this.#emitted = true
-    for (const body of this.options.messages) this.#emit(body)
-  }
-
-  readonly #emitNext = (position: { next: number }): void => {
-    const { messages } = this.options
-    this.#emit(messages[position.next])
-    position.next = (position.next + 1) % messages.length
-  }
-
-  #emit(body: unknown): void {
-    this.receive(this.message({ body, topic: this.options.channel ?? '' }))
+  readonly #emitNext = (): void => {
+    const { messages, channel = '' } = this.options
+    const body = messages[this.#next]
+    this.#next = (this.#next + 1) % messages.length
+    this.receive(this.message({ body, topic: channel }))
   }
 }
 
@@ -130,5 +138,10 @@ export const endpointMock = defineEndpoint<MockOptions>({
     source: { ack: false, pause: false, replay: false, headers: true, topics: true },
     target: { confirm: false, headers: true, topics: true, echo: channel !== undefined },
   }),
-  plugin: async (_scope, context) => context.attach(new MockEndpoint(context)),
+  plugin: async (scope, context) => {
+    const endpoint = new MockEndpoint(context)
+    context.attach(endpoint)
+    // Runs after the relay's own: by then every endpoint has been started.
+    scope.addHook('onReady', async () => endpoint.emit())
+  },
 })
