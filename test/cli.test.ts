@@ -105,7 +105,7 @@ describe("the manual's own sample", () => {
     const lines = stderr.trim().split('\n')
     assert.equal(lines.filter((line) => line.includes('error:')).length, 1, stderr)
     assert.equal(lines.filter((line) => line.includes('warning:')).length, 1, stderr)
-    assert.match(stderr, /araldo\.yaml:18:3: error: .*redis_1.*did you mean 'redis_2'/)
+    assert.match(stderr, /araldo\.yaml:19:3: error: .*redis_1.*did you mean 'redis_2'/)
     assert.match(stderr, /warning: .*mock_1/)
   })
 

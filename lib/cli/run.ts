@@ -1,6 +1,6 @@
 /** Floor 6. `araldo`: a Fastify server with nothing on it but the relay, from the first log line to the exit code. */
 import closeWithGrace from 'close-with-grace'
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import pretty from 'pino-pretty'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../errors.ts'
@@ -18,7 +18,7 @@ export async function run(config: Config): Promise<void> {
   const { serverHost: host, serverPort: port, shutdownTimeout } = config.global
   const fastify = Fastify({
     logger: loggerOptions(config),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     pluginTimeout: Math.max(MIN_PLUGIN_TIMEOUT, shutdownTimeout),
   })
   closeWithGrace({ delay: shutdownTimeout, logger: fastify.log }, async ({ signal, err }) => {
