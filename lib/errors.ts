@@ -32,6 +32,7 @@ const definitions = {
   // Configuration
   CONFIG: { message: '%s' },
   TYPE_DUPLICATE: { message: "two plugins claim the id '%s': one from %s, one from %s; remove one of them" },
+  TYPE_UNLOADABLE: { message: 'no types could be loaded from %s: %s' },
   TYPE_INVALID: { message: '%s is no endpoint type and no marshaller: %s' },
   PACKAGE_MISSING: { message: "%s needs the package '%s', which is not installed: npm install %s" },
   // Life of an endpoint

@@ -1,0 +1,257 @@
+/**
+ * Floor 1. The routes: from each source to its targets, with the steps on the way.
+ */
+import { compileExpression, ExpressionError, type Expected, type Expression } from '../expression.ts'
+import { compileTemplate, type Template } from '../template.ts'
+import type { Capabilities } from '../types.ts'
+import type { Diagnostics } from './diagnostics.ts'
+import { secretsIn } from './interpolation.ts'
+import {
+  shown,
+  variablesOf,
+  writtenText,
+  type ConfigNode,
+  type MapEntry,
+  type MapNode,
+  type ScalarNode,
+} from './node.ts'
+import { unknownKey } from './problems.ts'
+import { didYouMean, nearest, oneOf, quote } from './words.ts'
+
+/** One target of a route: a lane to be. */
+export interface LaneConfig {
+  readonly to: string
+  readonly optional: boolean
+  readonly when?: Expression
+  readonly map?: Expression
+  readonly topic?: Template
+  readonly key?: Expression
+  readonly headers?: Readonly<Record<string, Template>>
+}
+
+export interface RouteConfig {
+  readonly source: string
+  readonly lanes: readonly LaneConfig[]
+}
+
+/** What routes need to know of a declared endpoint. */
+export interface RoutableEndpoint {
+  readonly name: string
+  readonly typeId: string
+  /** undefined where the endpoint's own errors leave them unknown. */
+  readonly capabilities: Capabilities | undefined
+}
+
+/** Keys of the long form, in the order in which the steps run. */
+const LANE_KEYS = ['to', 'when', 'map', 'key', 'headers', 'topic', 'optional']
+/** Keys of the long form that a later version has. */
+const LATER_KEYS = new Set(['delivery', 'overflow', 'buffer', 'retry', 'dead-letter'])
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
+/**
+ * What no value in a route's `topic` may hold: the separators and wildcards of the protocols that there are. A route
+ * does not know its target's protocol, so it keeps clear of them all.
+ */
+const SEPARATORS = /[\s.:/\\*?#+>[\]]/
+/** What a variable may add to an expression: names, numbers and the insides of text, but nothing that ends a text. */
+const HARMLESS = /^[\w.:@-]*$/
+
+export class RouteReader {
+  /** Endpoints that some route names. */
+  readonly used = new Set<string>()
+  /** Values of variables in steps. */
+  readonly secrets = new Set<string>()
+  readonly #endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined
+  readonly #diagnostics: Diagnostics
+
+  /** @param endpoints by name; undefined where errors leave unknown what is declared: then any name will do. */
+  constructor(endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined, diagnostics: Diagnostics) {
+    this.#endpoints = endpoints
+    this.#diagnostics = diagnostics
+  }
+
+  read(routes: MapNode): RouteConfig[] {
+    return [...routes.entries.values()].map((entry) => this.#route(entry))
+  }
+
+  #route({ key: source, offset, value }: MapEntry): RouteConfig {
+    const label = `route ${quote(source)}`
+    this.#checkEnd(source, 'source', label, offset)
+    const lanes: LaneConfig[] = []
+    if (value.kind === 'list') {
+      for (const [index, item] of value.items.entries()) {
+        const lane = this.#lane(item, source, index)
+        if (lane === undefined) continue
+        if (lanes.some(({ to }) => to === lane.to)) {
+          this.#diagnostics.error(`${label} → ${quote(lane.to)}: the same target is named twice`, item.offset)
+        } else lanes.push(lane)
+      }
+    } else if (value.kind !== 'scalar' || (value.value !== null && !value.broken)) {
+      this.#diagnostics.error(`${label}: expected a list of endpoints' names, got ${shown(value)}`, value.offset)
+      return { source, lanes }
+    }
+    if (value.kind === 'scalar' ? !value.broken : value.items.length === 0) {
+      this.#diagnostics.warning(`${label}: it names no target: its messages go nowhere`, offset)
+    }
+    return { source, lanes }
+  }
+
+  #lane(item: ConfigNode, source: string, index: number): LaneConfig | undefined {
+    const label = `route ${quote(source)}: item ${index + 1}`
+    if (item.kind === 'scalar') {
+      const to = this.#target(item, source, label)
+      return to === undefined ? undefined : { to, optional: false }
+    }
+    if (item.kind === 'list') {
+      this.#diagnostics.error(`${label}: expected an endpoint's name or a map with 'to', got a list`, item.offset)
+      return undefined
+    }
+    const target = item.entries.get('to')?.value
+    const to = target === undefined ? undefined : this.#target(target, source, label)
+    const named = to === undefined ? label : this.#labelOf(source, target as ScalarNode)
+    const slip = this.#checkKeys(item, named)
+    if (target === undefined && !slip) this.#diagnostics.error(`${named}: 'to' is missing`, item.offset)
+    const steps = this.#steps(item, named)
+    return to === undefined ? undefined : { to, ...steps }
+  }
+
+  #labelOf(source: string, target: ScalarNode): string {
+    return `route ${quote(source)} → ${target.pieces === undefined ? quote(target.text) : shown(target)}`
+  }
+
+  /** The name that stands there, if it is one; whether it can be a target is checked. */
+  #target(node: ConfigNode, source: string, label: string): string | undefined {
+    if (node.kind === 'scalar' && node.broken) return undefined
+    if (node.kind !== 'scalar' || typeof node.value !== 'string') {
+      this.#diagnostics.error(`${label}: expected an endpoint's name, got ${shown(node)}`, node.offset)
+      return undefined
+    }
+    this.#checkEnd(node.value, 'target', this.#labelOf(source, node), node.offset, node)
+    return node.value
+  }
+
+  #checkEnd(
+    name: string,
+    end: 'source' | 'target',
+    label: string,
+    offset: number | undefined,
+    node?: ScalarNode,
+  ): void {
+    this.used.add(name)
+    if (this.#endpoints === undefined) return
+    const endpoint = this.#endpoints.get(name)
+    if (endpoint === undefined) {
+      const names = [...this.#endpoints.keys()]
+      const secret = node?.pieces !== undefined
+      this.#diagnostics.error(() => {
+        const near = secret ? '' : didYouMean(name, names)
+        const rest = names.length === 0 ? '; none is declared' : `; there are ${oneOf(names, 'and')}`
+        return `${label}: no endpoint is named ${node === undefined ? quote(name) : shown(node)}${near === '' ? rest : near}`
+      }, offset)
+    } else if (endpoint.capabilities?.[end] === null) {
+      const why = end === 'source' ? 'no source: no messages come in by it' : 'no target: it takes no messages'
+      this.#diagnostics.error(`${label}: endpoint ${quote(name)} of type ${endpoint.typeId} is ${why}`, offset)
+    }
+  }
+
+  /** @returns whether one of the unknown keys was meant to be `to`. */
+  #checkKeys(item: MapNode, label: string): boolean {
+    let slip = false
+    for (const { key, offset } of item.entries.values()) {
+      if (LANE_KEYS.includes(key)) continue
+      if (LATER_KEYS.has(key)) {
+        const message = `${quote(key)} is not available in this version: lanes deliver at most once`
+        this.#diagnostics.error(`${label}: ${message}`, offset)
+      } else {
+        this.#diagnostics.error(`${label}: ${unknownKey(key, LANE_KEYS)}`, offset)
+        slip ||= nearest(key, LANE_KEYS) === 'to'
+      }
+    }
+    return slip
+  }
+
+  #steps(item: MapNode, label: string): Omit<LaneConfig, 'to'> {
+    const value = (key: string): ConfigNode | undefined => item.entries.get(key)?.value
+    const steps = {
+      when: this.#expression(value('when'), 'bool', `${label}: when`),
+      map: this.#expression(value('map'), 'any', `${label}: map`),
+      key: this.#expression(value('key'), 'string', `${label}: key`),
+      headers: this.#headers(value('headers'), `${label}: headers`),
+      topic: this.#template(value('topic'), `${label}: topic`, SEPARATORS, item),
+      optional: this.#optional(value('optional'), `${label}: optional`),
+    }
+    return Object.fromEntries(Object.entries(steps).filter(([, step]) => step !== undefined)) as typeof steps
+  }
+
+  #optional(node: ConfigNode | undefined, label: string): boolean {
+    if (node === undefined || (node.kind === 'scalar' && node.broken)) return false
+    if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value
+    this.#diagnostics.error(`${label}: expected true or false, got ${shown(node)}`, node.offset)
+    return false
+  }
+
+  #headers(node: ConfigNode | undefined, label: string): Record<string, Template> | undefined {
+    if (node === undefined || (node.kind === 'scalar' && node.broken)) return undefined
+    if (node.kind !== 'map') {
+      this.#diagnostics.error(`${label}: expected a map of names to values, got ${shown(node)}`, node.offset)
+      return undefined
+    }
+    const headers: Record<string, Template> = {}
+    for (const { key, offset, value } of node.entries.values()) {
+      if (!HEADER_NAME.test(key)) this.#diagnostics.error(`${label}: ${quote(key)} cannot be a header's name`, offset)
+      const template = this.#template(value, `${label}: ${quote(key)}`)
+      if (template !== undefined) headers[key] = template
+    }
+    return headers
+  }
+
+  #expression(node: ConfigNode | undefined, expects: Expected, label: string): Expression | undefined {
+    const scalar = this.#source(node, 'an expression', label)
+    if (scalar === undefined) return undefined
+    if (scalar.pieces?.some((piece) => piece.variable !== undefined && !HARMLESS.test(piece.text)) === true) {
+      const may = "in an expression it may hold letters, digits, '_', '.', ':', '@' and '-' alone"
+      this.#diagnostics.error(`${label}: ${shown(scalar)} cannot stand here: ${may}`, scalar.offset)
+      return undefined
+    }
+    return this.#compile(scalar, label, () => compileExpression(scalar.text, expects, writtenText(scalar)))
+  }
+
+  #template(node: ConfigNode | undefined, label: string, refuse?: RegExp, lane?: MapNode): Template | undefined {
+    const scalar = this.#source(node, 'text', label)
+    if (scalar === undefined) return undefined
+    // A variable's value is text, whatever braces it has.
+    const text =
+      scalar.pieces
+        ?.map((piece) => (piece.variable === undefined ? piece.text : piece.text.replace(/[{}]/g, '$&$&')))
+        .join('') ?? scalar.text
+    const to = lane?.entries.get('to')?.value
+    const what = to?.kind === 'scalar' ? to.text : ''
+    return this.#compile(scalar, label, () => compileTemplate(text, { refuse, what, shown: writtenText(scalar) }))
+  }
+
+  /** A scalar to be compiled. Numbers and booleans are expressions and text, too. */
+  #source(node: ConfigNode | undefined, expected: string, label: string): ScalarNode | undefined {
+    if (node === undefined || (node.kind === 'scalar' && node.broken)) return undefined
+    if (node.kind === 'scalar' && node.value !== null) return node
+    this.#diagnostics.error(`${label}: expected ${expected}, got ${shown(node)}`, node.offset)
+    return undefined
+  }
+
+  #compile<Compiled>(node: ScalarNode, label: string, compile: () => Compiled): Compiled | undefined {
+    secretsIn(node, this.secrets)
+    try {
+      return compile()
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error
+      if (node.pieces !== undefined) {
+        // What is wrong may quote the value.
+        const message = `it cannot be compiled with the value of ${variablesOf(node)} in it`
+        this.#diagnostics.error(`${label}: ${message}`, node.offset)
+      } else {
+        const offset = node.textOffset === undefined ? node.offset : node.textOffset + error.offset
+        const at = node.textOffset === undefined && error.offset > 0 ? ` (at character ${error.offset + 1})` : ''
+        this.#diagnostics.error(`${label}: ${error.message}${at}`, offset)
+      }
+      return undefined
+    }
+  }
+}

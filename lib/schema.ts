@@ -1,0 +1,225 @@
+/**
+ * Floor 2. Schemas: what types describe their parameters with, and the whole configuration's, put together from the
+ * registered types, for editors.
+ */
+import { closeEntry } from './config/closed.ts'
+import { patternOf, type Unit } from './config/units.ts'
+import type { PluginRegistries } from './discovery.ts'
+import type { PluginType } from './config/entries.ts'
+import { LOG_LEVELS, type JsonSchema } from './types.ts'
+
+export interface QuantityOptions {
+  /** `'64KiB'`, `'30s'`, or a plain number of bytes or milliseconds. */
+  readonly default?: string | number
+  readonly description?: string
+  /** Bytes or milliseconds; 0 if left out. */
+  readonly minimum?: number
+  /** Bytes or milliseconds. */
+  readonly maximum?: number
+}
+
+/** Timers hold no more (milliseconds): a longer one would fire at once. */
+const MAX_TIMER = 2 ** 31 - 1
+
+/** A size: text such as `64KiB`, `1.5MB`, or a number of bytes. The endpoint's options hold bytes. */
+export function size(options: QuantityOptions = {}): JsonSchema {
+  return quantity('bytes', '64KiB', { maximum: Number.MAX_SAFE_INTEGER, ...options })
+}
+
+/** A duration: text such as `500ms`, `30s`, `5m`, or a number of milliseconds. The endpoint's options hold milliseconds. */
+export function duration(options: QuantityOptions = {}): JsonSchema {
+  return quantity('milliseconds', '30s', { maximum: MAX_TIMER, ...options })
+}
+
+function quantity(
+  unit: Unit,
+  example: string,
+  { description, minimum = 0, maximum, ...rest }: QuantityOptions,
+): JsonSchema {
+  return {
+    type: ['integer', 'string'],
+    pattern: patternOf(unit),
+    minimum,
+    maximum,
+    unit,
+    ...(description === undefined ? {} : { description }),
+    examples: [example],
+    ...rest,
+  }
+}
+
+/** The parameters under `global`. */
+export const globalSchema: JsonSchema = {
+  type: 'object',
+  description: 'Settings of the relay as a whole.',
+  properties: {
+    'server-port': {
+      type: 'integer',
+      minimum: 0,
+      maximum: 65535,
+      default: 54321,
+      description: 'TCP port of the web (WebSocket) server; 0 for any free one. Used by the command.',
+    },
+    'server-host': {
+      type: 'string',
+      minLength: 1,
+      default: '127.0.0.1',
+      description: 'The address to listen on; 0.0.0.0 for all. Used by the command.',
+    },
+    'log-level': { enum: LOG_LEVELS, description: 'How much is logged.' },
+    'shutdown-timeout': duration({ default: '20s', description: 'How long an orderly end may take.' }),
+    console: { type: 'boolean', default: false, description: 'Whether the console page is served.' },
+  },
+}
+
+const NAME_PATTERN = '^[A-Za-z][A-Za-z0-9_.-]{0,63}$'
+
+const NAME: JsonSchema = {
+  type: 'string',
+  pattern: NAME_PATTERN,
+  description: 'Unique name of this instance: what routes call it.',
+}
+
+const EXPRESSION: JsonSchema = { type: ['string', 'boolean', 'number'] }
+
+const LANE: JsonSchema = {
+  type: 'object',
+  required: ['to'],
+  additionalProperties: false,
+  properties: {
+    to: { type: 'string', description: "The target endpoint's name." },
+    when: { ...EXPRESSION, description: 'A CEL expression: only messages for which it is true pass.' },
+    map: { ...EXPRESSION, description: 'A CEL expression that gives the new body.' },
+    key: { ...EXPRESSION, description: 'A CEL expression that gives the key: order is kept by it.' },
+    headers: {
+      type: 'object',
+      additionalProperties: EXPRESSION,
+      description: 'Headers to set: text with CEL expressions in braces.',
+    },
+    topic: {
+      ...EXPRESSION,
+      description: "Where in the target it goes: text with CEL expressions in braces, 'orders.{body.region}'.",
+    },
+    optional: { type: 'boolean', description: 'It never holds the acknowledgement back.' },
+  },
+}
+
+/** The JSON Schema (draft 7) of a whole configuration, for editors to complete and check `araldo.yaml`. */
+export function configSchema(registries: PluginRegistries): JsonSchema {
+  const endpoint = {
+    marshalling: { type: 'string', description: 'The name of a declared marshaller; the built-in JSON if left out.' },
+    required: { type: 'boolean', default: false, description: 'The relay does not start without it.' },
+  }
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'araldo configuration',
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      global: nullable(forEditors(closeEntry(globalSchema))),
+      plugins: nullable({
+        type: 'object',
+        description: 'Plugin instances, by category.',
+        additionalProperties: false,
+        properties: {
+          'araldo.marshalling': entriesSchema(
+            [...registries.marshallers],
+            'Marshallers: how payload bytes become a body.',
+          ),
+          'araldo.endpoints.endpoint': entriesSchema(
+            [...registries.endpoints],
+            'Endpoints: where messages come from and go to.',
+            endpoint,
+          ),
+        },
+      }),
+      routes: nullable({
+        type: 'object',
+        description: 'From each source to its targets, by the names of endpoints.',
+        propertyNames: { pattern: NAME_PATTERN },
+        additionalProperties: nullable({ type: 'array', items: { anyOf: [{ type: 'string' }, forEditors(LANE)] } }),
+      }),
+    },
+    definitions: {
+      interpolation: {
+        type: 'string',
+        pattern: '\\$\\{',
+        description: 'From the environment or a file: ${VAR}, ${VAR:-default}, ${file:path}.',
+      },
+    },
+  }
+}
+
+/** A list of entries: what each may hold follows from its id. */
+function entriesSchema(
+  types: readonly (PluginType & { readonly description?: string })[],
+  description: string,
+  common: Readonly<Record<string, JsonSchema>> = {},
+): JsonSchema {
+  const id: JsonSchema = {
+    description: 'The type; or the path of a module (./my-type.js) or the name of a package that brings it.',
+    anyOf: [
+      ...types.map((type) => ({
+        const: type.id,
+        ...(type.description === undefined ? {} : { description: type.description }),
+      })),
+      { type: 'string', not: { pattern: '^(endpoint|marshal)-' } },
+    ],
+  }
+  const item: JsonSchema = {
+    type: 'object',
+    required: ['name', 'id'],
+    properties: { name: NAME, id },
+    allOf: types.map((type) => whenId(type.id, forEditors(closeEntry(type.schema, { name: NAME, id: {}, ...common })))),
+  }
+  return nullable({ type: 'array', description, items: item })
+}
+
+function whenId(id: string, schema: JsonSchema): JsonSchema {
+  // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; nobody awaits a schema
+  return { if: { properties: { id: { const: id } }, required: ['id'] }, then: schema }
+}
+
+type Schema = Readonly<Record<string, unknown>>
+
+/** A section whose lines are all commented out holds null. */
+function nullable({ description, ...schema }: Schema): JsonSchema {
+  return { ...(description === undefined ? {} : { description }), anyOf: [schema, { type: 'null' }] }
+}
+
+/** As the file is written, not as it is read: any scalar may come from a variable, and `unit` is a keyword of ours. */
+function forEditors(schema: Schema): JsonSchema {
+  const { unit: _unit, properties, patternProperties, ...rest } = schema
+  const copy: Record<string, unknown> = rest
+  if (isScalar(copy)) return scalarForEditors(copy)
+  for (const key of ['items', 'additionalProperties', 'anyOf', 'oneOf']) {
+    const value = copy[key]
+    if (Array.isArray(value)) copy[key] = value.map((each) => forEditors(each as Schema))
+    else if (typeof value === 'object' && value !== null) copy[key] = forEditors(value as Schema)
+  }
+  for (const [key, value] of Object.entries({ properties, patternProperties })) {
+    if (value !== undefined) copy[key] = mapValues(value as Readonly<Record<string, Schema>>, forEditors)
+  }
+  return copy
+}
+
+/** Describes something that is no list and no map, and says what. */
+function isScalar(schema: Schema): boolean {
+  if (schema['enum'] !== undefined || schema['const'] !== undefined) return true
+  const types = [schema['type'] ?? []].flat()
+  return types.length > 0 && !types.includes('object') && !types.includes('array')
+}
+
+function scalarForEditors({ description, default: standard, examples, ...schema }: Schema): JsonSchema {
+  const isFreeText = schema['type'] === 'string' && Object.keys(schema).length === 1
+  const notes = {
+    ...(description === undefined ? {} : { description }),
+    ...(examples === undefined ? {} : { examples }),
+  }
+  const rest = isFreeText ? schema : { anyOf: [schema, { $ref: '#/definitions/interpolation' }] }
+  return { ...notes, ...(standard === undefined ? {} : { default: standard }), ...rest }
+}
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
+}
