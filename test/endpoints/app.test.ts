@@ -94,15 +94,7 @@ describe('a subscriber of the application', () => {
 
   it('may return anything: only a promise is waited for', () => {
     const { endpoint, send } = create()
-    const returned: unknown[] = [
-      1,
-      'text',
-      null,
-      {},
-      new (class {
-        then = 'no function'
-      })(),
-    ]
+    const returned: unknown[] = [1, 'text', null, {}, Object.fromEntries([['then', 'no function']])]
     for (const value of returned) endpoint.subscribe((() => value) as () => void)
     send(1)
     assert.equal(endpoint.counters.handlerErrors, 0)
