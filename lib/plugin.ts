@@ -9,7 +9,7 @@ import { loadConfig, type Config, type EndpointConfig, type PluginRegistries } f
 import type { Endpoint, EndpointContext, EndpointHooks, EndpointType, MarshallerType } from './endpoint.ts'
 import { builtinEndpoints } from './endpoints/index.ts'
 import { errors } from './errors.ts'
-import { registerMonitoring, type MonitoringOptions } from './http/index.ts'
+import { countRequests, registerMonitoring, type MonitoringOptions } from './http/index.ts'
 import { builtinMarshallers } from './marshallers/index.ts'
 import { json } from './marshallers/json.ts'
 import type { Marshaller } from './message.ts'
@@ -75,12 +75,14 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
     await relay?.close(timeouts.close)
   })
 
+  const requests = options.metrics === false ? undefined : countRequests(fastify)
   await fastify.register(
     async (scope) => {
       const build = await endpointBuilder(scope, config, hooks, log)
       for (const endpoint of config.endpoints) endpoints.set(endpoint.name, await build(endpoint))
       relay = new Relay(config, endpoints, log)
-      await registerMonitoring(scope, relay, options)
+      const { global, secrets } = config
+      await registerMonitoring(scope, relay, options, { requests, secrets, console: global.console })
     },
     options.prefix === undefined ? {} : { prefix: options.prefix },
   )
@@ -185,6 +187,7 @@ async function endpointBuilder(
         return shared.get(id) as Value
       },
       attach: (endpoint) => {
+        if (attached !== undefined) throw new errors.TYPE_INVALID(type.id, 'its plugin attached more than one endpoint')
         attached = endpoint
       },
     }

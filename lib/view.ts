@@ -38,6 +38,8 @@ export interface RelayView {
   readonly endpoints: ReadonlyMap<string, EndpointView>
   /** In the order of the config. */
   readonly routes: readonly RouteView[]
+  /** It has begun to end, or has ended: nothing new is taken in. */
+  readonly closing: boolean
   /** Shows every message that ends in a lane, until the returned function is called. For consoles, not for work. */
   watch(trace: Trace): () => void
 }

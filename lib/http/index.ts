@@ -1,13 +1,64 @@
 /** Floor 3. The routes that show the relay to monitors and people: health, metrics, console. */
 import type { FastifyInstance } from 'fastify'
+import { errors } from '../errors.ts'
 import type { RelayView } from '../view.ts'
+import { type ConsoleOptions, registerConsole } from './console/index.ts'
+import { type HealthOptions, registerHealth } from './health.ts'
+import { type MetricsOptions, registerMetrics } from './metrics.ts'
+import { RequestCounts } from './requests.ts'
+import { createShow } from './text.ts'
+
+export type { ConsoleOptions } from './console/index.ts'
+export type { HealthOptions } from './health.ts'
+export type { MetricsOptions, MetricsRegistry } from './metrics.ts'
+export { countRequests } from './requests.ts'
 
 export interface MonitoringOptions {
-  readonly health?: boolean
+  /** `GET /health/live` and `GET /health/ready`. On by default. */
+  readonly health?: boolean | HealthOptions
+  /** `GET /metrics`, for Prometheus. On by default. */
+  readonly metrics?: boolean | MetricsOptions
+  /** `GET /console`, a live view of what goes where. Off by default; overrides the config's `global.console`. */
+  readonly console?: boolean | ConsoleOptions
 }
 
+/** What monitoring needs to know beside its options. */
+export interface MonitoringContext {
+  /** From `countRequests`; nothing is counted without. */
+  readonly requests?: RequestCounts | undefined
+  /** The config's `global.console`. */
+  readonly console?: boolean
+  /** Values of the config that must not be shown. */
+  readonly secrets?: Iterable<string>
+}
+
+/**
+ * Adds what the options ask for to `scope`, below its prefix.
+ * @throws ARALDO_ERR_CONFIG, ARALDO_ERR_METRICS_CONFLICT
+ */
 export async function registerMonitoring(
-  _scope: FastifyInstance,
-  _relay: RelayView,
-  _options: MonitoringOptions,
-): Promise<void> {}
+  scope: FastifyInstance,
+  relay: RelayView,
+  options: MonitoringOptions,
+  { requests = new RequestCounts(), secrets = [], ...context }: MonitoringContext = {},
+): Promise<void> {
+  const { health = true, metrics = true, console = context.console ?? false } = options
+  const show = createShow(secrets)
+  if (health !== false) {
+    const { prefix = '/health' } = health === true ? {} : health
+    registerHealth(scope, relay, prefix === '' ? '' : pathOf(prefix, 'health.prefix'), show)
+  }
+  if (metrics !== false) {
+    const { path = '/metrics', ...rest } = metrics === true ? {} : metrics
+    registerMetrics(scope, relay, requests, { ...rest, path: path === false ? false : pathOf(path, 'metrics.path') })
+  }
+  if (console !== false) {
+    const settings = console === true ? {} : console
+    registerConsole(scope, relay, settings, pathOf(settings.path ?? '/console', 'console.path'), show)
+  }
+}
+
+function pathOf(value: string, option: string): string {
+  if (!value.startsWith('/')) throw new errors.CONFIG(`${option}: expected a path that begins with /, got '${value}'`)
+  return value === '/' ? value : value.replace(/\/+$/, '')
+}

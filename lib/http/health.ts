@@ -1,0 +1,49 @@
+/**
+ * Floor 3. Health for monitors: `live` says that the process serves, `ready` that every endpoint is up. Neither says
+ * anything that a stranger must not know: names, states and reasons only.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { RelayView } from '../view.ts'
+import type { Show } from './text.ts'
+
+export interface HealthOptions {
+  /** Before `/live` and `/ready`. `/health` by default. */
+  readonly prefix?: string
+}
+
+/** Characters of a reason. */
+const MAX_REASON = 300
+
+const text = { type: 'string' }
+const endpoint = { type: 'object', properties: { name: text, type: text, state: text, reason: text } }
+const status = { type: 'object', properties: { status: text } }
+const unavailable = {
+  type: 'object',
+  properties: { status: text, reason: text, endpoints: { type: 'array', items: endpoint } },
+}
+
+/** `GET {prefix}/live` and `GET {prefix}/ready`. */
+export function registerHealth(scope: FastifyInstance, relay: RelayView, prefix: string, show: Show): void {
+  // A probe a second must not fill the log.
+  const options = { logLevel: 'warn', exposeHeadRoute: true } as const
+
+  scope.get(`${prefix}/live`, { ...options, schema: { response: { 200: status } } }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return { status: 'live' }
+  })
+
+  const schema = { response: { 200: status, 503: unavailable } }
+  scope.get(`${prefix}/ready`, { ...options, schema }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    const endpoints = [...relay.endpoints.values()]
+      .filter(({ state }) => state !== 'up')
+      .map(({ name, type, state, reason = state }) => ({ name, type, state, reason: show(reason, MAX_REASON) }))
+    if (relay.closing) {
+      reply.code(503)
+      return { status: 'closing', reason: 'the relay is shutting down', endpoints }
+    }
+    if (endpoints.length === 0) return { status: 'ready' }
+    reply.code(503)
+    return { status: 'unavailable', reason: `not up: ${endpoints.map(({ name }) => name).join(', ')}`, endpoints }
+  })
+}
