@@ -127,11 +127,11 @@ describe('the packed package', () => {
         const app: FastifyInstance = fastify()
         const options: AraldoOptions = { config: 'araldo.yaml' }
         await app.register(araldo, options)
-        const published: Promise<void> = app.araldo.publish('orders', { total: 1 })
-        await published
+        const published: Promise<string> = app.araldo.publish('orders', { total: 1 })
+        const id = await published
         const code: string = new errors.CLOSING().code
         // @ts-expect-error: there is no such function; if this compiled, app.araldo would be untyped
-        app.araldo.noSuchFunction(code)
+        app.araldo.noSuchFunction(code, id)
       }
       void use`
     const imports = [
