@@ -229,8 +229,27 @@ describe('the documents', () => {
   })
 
   test('the lock file names no registry', () => {
-    const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, { resolved?: string }> }
-    const resolved = Object.entries(lock.packages).filter(([, { resolved: url }]) => url !== undefined)
+    const resolved = Object.entries(lockedPackages()).filter(([, { resolved: url }]) => url !== undefined)
     assert.deepEqual(resolved, [])
   })
+
+  test('the lock file has the packages of every platform, so that npm ci works on each', () => {
+    const locked = lockedPackages()
+    for (const [path, { optionalDependencies = {} }] of Object.entries(locked)) {
+      for (const name of Object.keys(optionalDependencies)) {
+        const isLocked = `${path}/node_modules/${name}` in locked || `node_modules/${name}` in locked
+        assert.ok(isLocked, `${path} may need ${name}, which is not in package-lock.json`)
+      }
+    }
+  })
 })
+
+interface LockedPackage {
+  readonly resolved?: string
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
+function lockedPackages(): Record<string, LockedPackage> {
+  const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> }
+  return lock.packages
+}
