@@ -119,9 +119,10 @@ export class ManagedProcess {
     return child?.pid !== undefined && child.exitCode === null && child.signalCode === null
   }
 
-  /** How the running, or the last, process ends. */
+  /** How the running, or the last, process ends. The test file stays alive until then. */
   get exited(): Promise<Exit> {
     if (this.#exited === undefined) throw new Error(`${this.#options.command} was never started`)
+    if (this.running) this.#hold('ref')
     return this.#exited
   }
 
@@ -158,7 +159,7 @@ export class ManagedProcess {
         if (match !== null) resolve(match)
       }
       this.#lines.on('output', listener)
-      void this.exited.then((exit) => reject(new Error(`ended with ${describeExit(exit)} and wrote no ${pattern}`)))
+      void this.#exited?.then((exit) => reject(new Error(`ended with ${describeExit(exit)} and wrote no ${pattern}`)))
     })
     try {
       return await within(line, { timeout, message: `${this.#options.command} to write ${pattern}` })
@@ -227,10 +228,13 @@ export class ManagedProcess {
       this.#stderr = (this.#stderr + text).slice(-MAX_OUTPUT)
       this.#lines.emit('output')
     })
-    // A process that is merely there must not keep the test file from ending; every wait has a timer that does.
-    child.unref()
-    ;(child.stdout as Socket).unref()
-    ;(child.stderr as Socket).unref()
+    this.#hold('unref')
+  }
+
+  /** A process that is merely there must not keep the test file from ending; one whose end is awaited must. */
+  #hold(how: 'ref' | 'unref'): void {
+    this.#child?.[how]()
+    for (const output of [this.#child?.stdout, this.#child?.stderr]) (output as Socket | undefined)?.[how]()
   }
 
   async #probe(ready: () => boolean | Promise<boolean>, timeout: number): Promise<void> {

@@ -80,6 +80,11 @@ describe('a process of the tests', () => {
     await assert.rejects(mute, (error: Error) => error.cause instanceof WaitTimeout)
   })
 
+  test('keeps the test file alive when its end is awaited', async (t) => {
+    const child = await startProcess({ command: node, args: ['-e', 'setTimeout(() => process.exit(4), 100)'], t })
+    assert.deepEqual(await child.exited, { code: 4, signal: null })
+  })
+
   test('takes its children with it', async (t) => {
     const script = 'sh -c "echo child \\$\\$; sleep 1000" & wait'
     const parent = await startProcess({ command: 'sh', args: ['-c', script], ready: /child \d+/, t })
