@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import prometheus, { type OpenMetricsContentType } from 'prom-client'
-import { endpointWebSocket } from '../../lib/endpoints/websocket/index.ts'
+import { builtinEndpoints } from '../../lib/endpoints/index.ts'
 import araldo from '../../lib/plugin.ts'
 import { connect } from '../support/client.ts'
 import type { TestEndpoint } from '../support/core.ts'
@@ -177,7 +177,7 @@ describe('metrics', () => {
 
   test('count a WebSocket handshake that is refused, and no connection', async (t) => {
     const config = configOf({ browsers: { id: 'endpoint-websocket', path: '/ws' } }, { browsers: ['browsers'] })
-    const server = await relayServer(t, { config, types: [endpointWebSocket] })
+    const server = await relayServer(t, { config })
     const base = (await server.listen({ port: 0 })).replace('http', 'ws')
     const client = await connect(`${base}/ws`, { t })
     await assert.rejects(connect(`${base}/ws`, { t, origin: 'https://evil.example' }), { statusCode: 403 })
@@ -315,16 +315,16 @@ describe("metrics in the host's registry", () => {
 
 describe('docs/metrics.md', () => {
   test('lists every metric of a relay that has every built-in endpoint type, and no other', async (t) => {
-    const config = configOf(
-      {
-        app: { id: 'endpoint-app' },
-        mock: { id: 'endpoint-mock' },
-        browsers: { id: 'endpoint-websocket', path: '/ws' },
-        orders: { id: 'endpoint-redis', url: 'redis://127.0.0.1:1', channel: 'orders' },
-      },
-      { app: ['mock', 'browsers', 'orders'] },
-    )
-    const server = await relayServer(t, { config, types: [endpointWebSocket] })
+    const endpoints = {
+      app: { id: 'endpoint-app' },
+      mock: { id: 'endpoint-mock' },
+      browsers: { id: 'endpoint-websocket', path: '/ws' },
+      orders: { id: 'endpoint-redis', url: 'redis://127.0.0.1:1', channel: 'orders' },
+    }
+    const present = new Set(Object.values(endpoints).map(({ id }) => id))
+    assert.deepEqual(present, new Set(builtinEndpoints.map(({ id }) => id)))
+    const config = configOf(endpoints, { app: ['mock', 'browsers', 'orders'] })
+    const server = await relayServer(t, { config })
     await server.inject('/health/live')
     const families = await scrape(server)
     const shown = [...families.values()]

@@ -48,11 +48,15 @@ main > section.feed { margin: 0 }
 }
 
 #flow { display: grid; grid-template-columns: minmax(0, 13rem) minmax(3rem, 1fr) minmax(0, 13rem); align-items: center }
-#flow ul { display: grid; gap: .6rem; position: relative }
+#flow ul { display: grid; grid-template-columns: minmax(0, 1fr); gap: .6rem; position: relative }
 #flow li { border: 1px solid var(--line); border-radius: .7rem; background: var(--card); padding: .5rem .8rem }
 #flow li b { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 #flow li small { color: var(--soft); font-size: .8125rem; display: flex; justify-content: space-between; gap: .5rem }
 #flow li small span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+#flow.dense ul { gap: .3rem }
+#flow.dense li { display: flex; justify-content: space-between; align-items: baseline; gap: .6rem; padding: .2rem .7rem }
+#flow.dense small span:first-child { display: none }
+#flow.dense .flows .dots { stroke-width: 3 }
 #ribbons { inline-size: 100%; block-size: 100%; overflow: visible; align-self: stretch }
 #ribbons path { fill: none; stroke: var(--line); stroke-linecap: round; transition: stroke-width .6s, stroke .3s }
 #ribbons .flows .base { stroke: color-mix(in oklab, var(--flow) 26%, var(--paper)) }
@@ -82,13 +86,14 @@ main > section.feed { margin: 0 }
 .route i { font-style: normal; color: var(--soft); padding-inline: .4em; font-weight: 400 }
 .route small { font-weight: 400; font-size: .8125rem; color: var(--soft); border: 1px solid var(--line); border-radius: .4rem;
   padding: .05rem .4rem; margin-inline-start: .4rem; white-space: nowrap }
-.spark { inline-size: 8rem; block-size: 1.6rem; fill: color-mix(in oklab, var(--flow) 16%, transparent);
-  stroke: var(--flow); stroke-width: 1.5; stroke-linejoin: round; overflow: visible }
+.spark { inline-size: 8rem; block-size: 1.6rem; overflow: visible }
+.area { fill: color-mix(in oklab, var(--flow) 16%, transparent) }
+.curve { fill: none; stroke: var(--flow); stroke-width: 1.5; stroke-linejoin: round }
 .rate { min-inline-size: 4.5rem; text-align: end; font-weight: 600 }
 .meter { grid-column: 1 / -1; display: flex; gap: 2px; block-size: .35rem; margin-block: .5rem .35rem }
 .meter span { border-radius: 1px; flex-basis: 0; min-inline-size: 3px }
 .meter:empty { background: var(--sunk); border-radius: 1px }
-.ledger { grid-column: 1 / -1; font-size: .875rem; color: var(--soft); display: flex; flex-wrap: wrap; gap: .05rem .45em }
+.ledger { grid-column: 1 / -1; font-size: .8125rem; color: var(--soft); display: flex; flex-wrap: wrap; gap: .05rem .45em }
 .ledger b { color: var(--ink); font-weight: 600 }
 .ledger .nothing b { color: inherit; font-weight: 400 }
 .ledger span::before { content: ''; display: inline-block; inline-size: .5em; block-size: .5em; margin-inline-end: .35em;
@@ -110,8 +115,8 @@ td { padding: .45rem .8rem; vertical-align: top; border-block-start: 1px solid v
 tbody tr:first-child td { border-block-start: 0 }
 #endpoints b { display: block; overflow-wrap: break-word; max-inline-size: 20rem }
 #endpoints small { color: var(--soft); font-size: .8125rem }
-#endpoints td:nth-child(2) small { display: block; max-inline-size: 24rem; overflow-wrap: anywhere }
-#endpoints td:nth-child(3) { white-space: nowrap }
+#endpoints td:nth-child(2) small { display: block; max-inline-size: 24rem; overflow-wrap: break-word }
+#endpoints :is(td:first-child small, td:nth-child(3)) { white-space: nowrap }
 .figures { display: flex; flex-wrap: wrap; gap: 0 .9em; font-size: .875rem; color: var(--soft) }
 .figures b { display: inline !important; color: var(--ink); font-weight: 600 }
 

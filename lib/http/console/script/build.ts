@@ -34,6 +34,7 @@ function build(snapshot) {
     return nodes[side].get(name)
   }
   lanes = snapshot.lanes.map((lane) => buildLane(lane, nodeOf('sources', lane.source), nodeOf('targets', lane.target)))
+  byId('flow').classList.toggle('dense', Math.max(nodes.sources.size, nodes.targets.size) > MAX_ROOMY)
   if (lanes.length === 0) make('li', { parent: byId('lanes'), text: 'No routes: nothing goes anywhere.' })
   place()
 }
@@ -78,7 +79,8 @@ function buildLane({ source, target, steps, optional }, from, to) {
   spark.setAttribute('viewBox', '0 0 ' + (HISTORY - 1) + ' 20')
   spark.setAttribute('preserveAspectRatio', 'none')
   spark.setAttribute('aria-hidden', 'true')
-  const curve = make('path', { parent: spark, ns: SVG })
+  const area = make('path', { parent: spark, ns: SVG, className: 'area' })
+  const curve = make('path', { parent: spark, ns: SVG, className: 'curve' })
   curve.setAttribute('vector-effect', 'non-scaling-stroke')
   const rate = make('div', { parent: item, className: 'rate' })
   const meter = make('div', { parent: item, className: 'meter' })
@@ -86,7 +88,7 @@ function buildLane({ source, target, steps, optional }, from, to) {
   const ledger = buildLedger(make('div', { parent: item, className: 'ledger' }))
   const group = make('g', { parent: byId('ribbons'), ns: SVG })
   const lane = {
-    curve, bytes, rate, meter, ledger, group, from, to,
+    area, curve, bytes, rate, meter, ledger, group, from, to,
     reasons: make('div', { parent: item, className: 'reasons' }),
     base: make('path', { parent: group, ns: SVG, className: 'base' }),
     dots: make('path', { parent: group, ns: SVG, className: 'dots' }),

@@ -30,7 +30,7 @@ function showLane(view, lane, seconds) {
   view.delivered.add(lane.delivered, seconds)
   view.dropped.add(dropped, seconds)
   write(view.rate, perSecond(view.received.now))
-  drawCurve(view.curve, view.received.history)
+  drawCurve(view, view.received.history)
   const { received, delivered, filtered, waiting } = lane
   const parts = { received, delivered, filtered, dropped, dead: lane.deadLettered, waiting }
   for (const [part, value] of Object.entries(parts)) {
@@ -53,11 +53,13 @@ function showMeter(meter, parts) {
   })
 }
 
-function drawCurve(path, history) {
+function drawCurve({ area, curve }, history) {
   const highest = Math.max(1, ...history)
   const first = HISTORY - history.length
   const points = history.map((rate, index) => (first + index) + ' ' + (19 - (rate / highest) * 18).toFixed(2))
-  path.setAttribute('d', points.length < 2 ? '' : 'M' + first + ' 20 L' + points.join(' L') + ' L' + (HISTORY - 1) + ' 20')
+  const line = points.join(' L')
+  curve.setAttribute('d', 'M' + line)
+  area.setAttribute('d', 'M' + first + ' 20 L' + line + ' L' + (HISTORY - 1) + ' 20')
 }
 
 function showTotals(snapshot) {

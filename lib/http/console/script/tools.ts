@@ -2,6 +2,7 @@
 
 export const tools = `
 const MAX_ROWS = 200
+const MAX_ROOMY = 8 // endpoints on one side of the picture, before it gets denser
 const HISTORY = 60 // seconds of a lane's curve
 const STALE_AFTER = 5000 // milliseconds without news
 const RETRY = 3000 // milliseconds, where the browser does not try by itself
@@ -30,7 +31,7 @@ function write(element, text) {
 }
 
 function perSecond(rate) {
-  return (rate > 0 && rate < 10 ? rate.toFixed(1) : short.format(Math.round(rate))) + '/s'
+  return (rate > 0 && rate < 9.95 ? rate.toFixed(1) : short.format(Math.round(rate))) + '/s'
 }
 
 function size(bytes) {
