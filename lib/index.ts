@@ -9,7 +9,7 @@ import araldo from './plugin.ts'
 
 export default araldo
 export { araldo }
-export type { AraldoOptions, ConfigObject } from './plugin.ts'
+export { createRegistries, type AraldoOptions, type ConfigObject } from './plugin.ts'
 export type { Araldo, PublishOptions } from './relay.ts'
 export { ConfigError, loadConfig, type Config, type Diagnostic } from './config.ts'
 export {

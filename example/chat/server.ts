@@ -12,7 +12,7 @@ const page = new URL('./page.html', import.meta.url)
 
 /** The server, ready to listen. `config`: a file that declares `browsers` at /ws and `announcements`. */
 export async function build(config: URL): Promise<FastifyInstance> {
-  const fastify = Fastify({ logger: { level: 'warn' } })
+  const fastify = Fastify({ logger: { level: 'warn' }, forceCloseConnections: true })
   await fastify.register(araldo, { config: fileURLToPath(config) })
 
   // `curl -d` says that it sends a form, whatever it sends.

@@ -19,9 +19,11 @@ export async function run(config: Config): Promise<void> {
   const fastify = Fastify({
     logger: loggerOptions(config),
     logController: new LogController({ disableRequestLogging: true }),
+    // Browsers open connections ahead of need; one without a request would hold the end of the server back.
+    forceCloseConnections: true,
     pluginTimeout: Math.max(MIN_PLUGIN_TIMEOUT, shutdownTimeout),
   })
-  closeWithGrace({ delay: shutdownTimeout, logger: fastify.log }, async ({ signal, err }) => {
+  const grace = closeWithGrace({ delay: shutdownTimeout, logger: fastify.log }, async ({ signal, err }) => {
     if (err !== undefined) fastify.log.fatal({ err }, 'ending: something was left unhandled')
     else fastify.log.info({ signal }, 'ending')
     await fastify.close()
@@ -30,6 +32,8 @@ export async function run(config: Config): Promise<void> {
     await fastify.register(araldo, { config })
     await fastify.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
   } catch (error) {
+    // What it would do when the process has nothing left to do is to exit with 0.
+    grace.uninstall()
     await fastify.close()
     throw new Error(startError(error, config), { cause: error })
   }
