@@ -1,6 +1,6 @@
 /** Floor 6. One test of the suite, and how it is run. */
-import { it, type TestContext } from 'node:test'
-import type { EndpointTest } from './peer.ts'
+import { it } from 'node:test'
+import type { EndpointTest, Owner } from './peer.ts'
 import { Rig, type RigOptions } from './rig.ts'
 import type { Subject } from './subject.ts'
 import { verify } from './verify.ts'
@@ -13,7 +13,7 @@ export interface Check {
   readonly rig?: RigOptions
   /** Whether the relay listens, with the endpoint up, before it runs; true if left out. */
   readonly started?: boolean
-  run(rig: Rig, t: TestContext, test: EndpointTest): Promise<void>
+  run(rig: Rig, t: Owner, test: EndpointTest): Promise<void>
 }
 
 export const noSource = ({ isSource }: Subject): string | undefined => (isSource ? undefined : 'it has no source')
@@ -22,10 +22,10 @@ export const noOutage = ({ peer }: Subject): string | undefined =>
   peer.outage === undefined ? 'the peer has no outage: give it one if it can go away' : undefined
 
 export function register(test: EndpointTest, checks: readonly Check[]): void {
-  for (const check of checks) it(check.name, (t) => run(test, check, t))
+  for (const check of checks) it(check.name, (t) => runCheck(test, check, t))
 }
 
-async function run(test: EndpointTest, check: Check, t: TestContext): Promise<void> {
+export async function runCheck(test: EndpointTest, check: Check, t: Owner): Promise<void> {
   const rig = await Rig.create(test, t, check.rig)
   try {
     for (const unless of check.unless ?? []) {

@@ -19,7 +19,7 @@ import type { EndpointTest } from './peer.ts'
 import { sourceChecks } from './source.ts'
 import { targetChecks } from './target.ts'
 
-export type { Emitted, EndpointTest, OpenRelay, Outage, Peer, Received } from './peer.ts'
+export type { Emitted, EndpointTest, OpenRelay, Outage, Owner, Peer, Received } from './peer.ts'
 
 /**
  * Registers the tests. Call it at the top of a test file, or within `describe`. What the type does not declare, and what

@@ -1,9 +1,8 @@
 /** Floor 6. Checks of an endpoint's life: start, outage, end. */
-import type { TestContext } from 'node:test'
 import { type Check, noOutage } from './check.ts'
 import { delay, expect, inTime, until } from './expect.ts'
-import { plain } from './payloads.ts'
-import type { EndpointTest, Outage } from './peer.ts'
+import { isProbe, plain } from './payloads.ts'
+import type { EndpointTest, Outage, Owner } from './peer.ts'
 import { Rig } from './rig.ts'
 import type { Subject } from './subject.ts'
 
@@ -46,11 +45,7 @@ export const lifeChecks: readonly Check[] = [
       for (const time of ['first', 'second']) {
         await subject.works(`before the ${time} outage`)
         await outage.stop()
-        await until(
-          () => subject.endpoint.state !== 'up',
-          subject.patience,
-          () => 'the peer is gone, and the endpoint is still up: tell by this.lost()',
-        )
+        await noticesLoss(subject)
         expectReason(subject)
         await outage.start()
         await subject.reaches('up', `the peer is back after the ${time} outage`)
@@ -64,8 +59,9 @@ export const lifeChecks: readonly Check[] = [
     rig: { count: 2 },
     run: async ({ subjects: [one, other] }) => {
       if (one === undefined || other === undefined) return
-      await besides(one, other, 'one')
-      await besides(other, one, 'other')
+      await besides(one, other)
+      await besides(other, one)
+      await besides(one, other)
     },
   },
   {
@@ -124,16 +120,30 @@ export const lifeChecks: readonly Check[] = [
   },
 ]
 
-/** What is sent and received at one is nothing to the other. */
-async function besides(here: Subject, there: Subject, word: string): Promise<void> {
-  const [arrived, received] = [there.arrived.length, there.isTarget ? (await there.received()).length : 0]
-  await here.works(`beside another of its type (${word})`)
+/** A peer without a connection is missed when it is sent something, at the latest. */
+async function noticesLoss(subject: Subject): Promise<void> {
+  await until(
+    () => {
+      if (subject.isTarget) void subject.publish(plain('into the void', 0)).catch(() => {})
+      return subject.endpoint.state !== 'up'
+    },
+    subject.patience,
+    () => 'the peer is gone, and the endpoint is still up: this.lost() tells',
+  )
+}
+
+/** What comes in and goes out at one is nothing to the other. */
+async function besides(here: Subject, there: Subject): Promise<void> {
+  await here.works('beside another of its type')
   expect(
-    there.arrived.length === arrived,
-    'what one peer sent came in at both endpoints of the type: keep what belongs to one in its own object',
+    !there.arrived.some(({ payload }) => isProbe(payload, here.name)),
+    'what one peer sent came in at another endpoint of the type: keep what belongs to one in its own object',
   )
   if (!there.isTarget) return
-  expect((await there.received()).length === received, 'what was sent to one endpoint reached the peer of the other')
+  expect(
+    !(await there.received()).some(({ payload }) => isProbe(payload, here.name)),
+    'what was sent to one endpoint reached the peer of another of the type',
+  )
 }
 
 function stopCheck(when: 'before it is started' | 'while it is up' | 'while it is down'): Check {
@@ -161,7 +171,7 @@ async function stops({ endpoint }: Subject, when: string): Promise<void> {
 }
 
 /** @param moment milliseconds after connect() was called; undefined for at once. */
-async function stopsWhileConnecting(test: EndpointTest, t: TestContext, moment: number | undefined): Promise<void> {
+async function stopsWhileConnecting(test: EndpointTest, t: Owner, moment: number | undefined): Promise<void> {
   const rig = await Rig.create(test, t)
   const { endpoint } = rig.subject
   const when = `${moment ?? 0} ms after connect() was called`
@@ -176,7 +186,7 @@ async function stopsWhileConnecting(test: EndpointTest, t: TestContext, moment: 
       return connected
     }
   })
-  await rig.listen()
+  await rig.listen({ open: false })
   await inTime(stopped, rig.patience, `stop() ${when} should end`)
   await delay(1)
   expect(endpoint.state === 'closed', `the endpoint is ${endpoint.state} after stop() ${when}`)

@@ -49,7 +49,13 @@ export function plain(word: string, number: number): Buffer {
   return Buffer.from(`"${word} ${number}"`)
 }
 
-/** Whether it is one of those by which `Subject.works` finds out. */
-export function isProbe(payload: Buffer): boolean {
-  return /^"probe \d+"$/.test(payload.toString())
+/** By these a subject finds out whether it works. */
+export function probe(subject: string, number: number): Buffer {
+  return Buffer.from(`"probe ${number} of ${subject}"`)
+}
+
+/** Whether it is a {@link probe}; of that subject, if one is named. */
+export function isProbe(payload: Buffer, subject?: string): boolean {
+  const [, name] = /^"probe \d+ of (.*)"$/.exec(payload.toString()) ?? []
+  return name !== undefined && (subject === undefined || name === subject)
 }

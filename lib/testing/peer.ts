@@ -2,10 +2,15 @@
  * Floor 6. What an author tells the conformance suite: the endpoint type, and how to make the world on its other side.
  */
 import type { FastifyInstance } from 'fastify'
-import type { TestContext } from 'node:test'
 import type { EndpointType } from '../endpoint.ts'
 import type { ConfigObject } from '../plugin.ts'
 import type { Headers } from '../types.ts'
+
+/** The part of node:test's context that the suite needs. */
+export interface Owner {
+  after(end: () => void | Promise<void>): void
+  skip(reason: string): void
+}
 
 export interface EndpointTest {
   /** The type under test. */
@@ -15,7 +20,7 @@ export interface EndpointTest {
    * test, sometimes twice for one test: two peers must not hear each other (another file, another channel).
    * @param t the test's context, for `t.after`; what a whole test file shares belongs into node:test's `before`.
    */
-  createPeer(t: TestContext): Peer | Promise<Peer>
+  createPeer(t: Owner): Peer | Promise<Peer>
   /** How long the suite waits for something that should happen at once (milliseconds); 5,000 if left out. */
   readonly patience?: number
 }
@@ -34,7 +39,7 @@ export interface Peer {
   received?(): readonly Received[] | Promise<readonly Received[]>
   /** Whether the protocol can carry the payload: lines cannot hold line ends. Everything, if left out. */
   carries?(payload: Buffer): boolean
-  /** A topic that the endpoint can send to and whose messages are in {@link received}; for a target with topics. */
+  /** A topic that the endpoint can send to and whose messages are in {@link received}: all that is sent goes there. */
   readonly topic?: string
   /** For a peer that can go away and come back. */
   readonly outage?: Outage
@@ -75,4 +80,6 @@ export interface OpenRelay {
   readonly endpoint: string
   /** `127.0.0.1:40123` */
   readonly host: string
+  /** Whether its marshaller is a binary one, for protocols that know text and bytes. */
+  readonly binary: boolean
 }

@@ -6,13 +6,12 @@
  */
 import fastify, { type FastifyInstance } from 'fastify'
 import type { AddressInfo } from 'node:net'
-import type { TestContext } from 'node:test'
 import { loadConfig } from '../config.ts'
 import type { EndpointType } from '../endpoint.ts'
 import araldo, { type ConfigObject, createRegistries } from '../plugin.ts'
 import type { Capabilities } from '../types.ts'
 import { inTime } from './expect.ts'
-import type { EndpointTest } from './peer.ts'
+import type { EndpointTest, Owner } from './peer.ts'
 import { Subject } from './subject.ts'
 
 /** How long the suite waits for what should happen at once, where the author says nothing (milliseconds). */
@@ -43,11 +42,11 @@ export class Rig {
       this.lines.push(line)
       if (this.lines.length > MAX_LINES) this.lines.shift()
     }
-    this.server = fastify({ logger: { level: 'warn', stream: { write } } })
+    this.server = fastify({ logger: { level: 'warn', stream: { write } }, pluginTimeout: patience })
   }
 
   /** Makes peers and builds a relay around the type: neither ready nor listening. */
-  static async create(test: EndpointTest, t: TestContext, options: RigOptions = {}): Promise<Rig> {
+  static async create(test: EndpointTest, t: Owner, options: RigOptions = {}): Promise<Rig> {
     const rig = new Rig(test)
     t.after(() => rig.close())
     const { type, patience, subjects, server } = rig
@@ -70,17 +69,19 @@ export class Rig {
     return this.subjects[0] as Subject
   }
 
-  /** Listens, with the peers connected. Does not wait for the endpoint to be up. */
-  async listen(): Promise<void> {
+  /** Listens. Does not wait for the endpoint to be up. @param open whether the peers connect. */
+  async listen({ open = true } = {}): Promise<void> {
     const listening = this.server.listen({ host: '127.0.0.1', port: 0 })
     await inTime(
       listening,
       this.patience,
       `the server should listen whether or not the peer of ${this.type.id} is there: its plugin must not wait for it`,
     )
+    if (!open) return
     const { port } = this.server.server.address() as AddressInfo
-    for (const { name, peer } of this.subjects) {
-      await peer.open?.({ server: this.server, endpoint: name, host: `127.0.0.1:${port}` })
+    for (const { name, peer, endpoint } of this.subjects) {
+      const { binary } = endpoint.marshaller
+      await peer.open?.({ server: this.server, endpoint: name, host: `127.0.0.1:${port}`, binary })
     }
   }
 

@@ -6,7 +6,7 @@ import type { Message } from '../message.ts'
 import type { PublishOptions } from '../relay.ts'
 import type { EndpointState, Settle } from '../types.ts'
 import { expect, fail, until } from './expect.ts'
-import { plain } from './payloads.ts'
+import { probe } from './payloads.ts'
 import type { Emitted, Peer, Received } from './peer.ts'
 
 /** One call of the endpoint's `receive`. */
@@ -125,8 +125,13 @@ export class Subject {
   }
 
   /** Sends a payload through the relay to the endpoint; resolves when it is settled. */
-  async publish(payload: Buffer, options?: PublishOptions): Promise<void> {
-    await (this.#server as FastifyInstance).araldo.publish(`into-${this.name}`, payload, options)
+  async publish(payload: Buffer, options: PublishOptions = {}): Promise<void> {
+    const { topic } = this.peer
+    await (this.#server as FastifyInstance).araldo.publish(
+      `into-${this.name}`,
+      payload,
+      topic === undefined ? options : { topic, ...options },
+    )
   }
 
   /** The peer sends a payload; resolves to what the relay should know of it. */
@@ -207,7 +212,7 @@ export class Subject {
         // Not each time: a probe must have its chance before the next is sent.
         if (performance.now() < next) return false
         next = performance.now() + PROBE_INTERVAL
-        const payload = plain('probe', this.#probes++)
+        const payload = probe(this.name, this.#probes++)
         sent.push(payload)
         await send(payload)
         return false

@@ -53,8 +53,8 @@ export const targetChecks: readonly Check[] = [
     name: 'sends to the topic of the message',
     unless: [noTarget, noTopics],
     run: async ({ subject }) => {
-      const { topic = '' } = subject.peer
-      await subject.publish(plain('message', 1), { topic })
+      const { topic } = subject.peer
+      await subject.publish(plain('message', 1))
       await subject.delivers(1)
       const [received] = await subject.received()
       expect(received?.topic === topic, `the message for '${topic}' went to '${received?.topic}'`)
