@@ -1,5 +1,6 @@
 /** Real MQTT brokers. */
 import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { freePort, onFreePort } from './port.ts'
@@ -48,7 +49,26 @@ export async function startMosquitto(options: MosquittoServerOptions = {}): Prom
         '',
       ].join('\n'),
     )
-    const process = await startProcess({ command, args: ['-c', file], ready: /mosquitto version .* running/, t })
+    // It says that it runs before it does: a SIGTERM in between is lost. So it is up when it has answered somebody.
+    const ready = async ({ stderr }: ManagedProcess): Promise<boolean> => / running\b/.test(stderr) && answers(port)
+    const process = await startProcess({ command, args: ['-c', file], ready, t })
     return new MosquittoServer(process, port, webSocketPort)
+  })
+}
+
+/** MQTT 3.1.1, section 3.1: a client without name or login, that wants a clean session. */
+const CONNECT = Buffer.from('100c00044d5154540402003c0000', 'hex')
+
+/** Whether the broker answers a client, be it with a refusal. */
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(CONNECT))
+    const settle = (answered: boolean): void => {
+      socket.destroy()
+      resolve(answered)
+    }
+    socket.once('data', () => settle(true))
+    socket.once('error', () => settle(false))
+    socket.once('close', () => settle(false))
   })
 }

@@ -34,7 +34,7 @@ export interface ProcessOptions {
   readonly uid?: number
   readonly gid?: number
   /** It is up when a line of its output matches, or when the function returns true. At once if left out. */
-  readonly ready?: RegExp | (() => boolean | Promise<boolean>)
+  readonly ready?: RegExp | ((process: ManagedProcess) => boolean | Promise<boolean>)
   /** Milliseconds until it must be ready; 10,000 if left out. */
   readonly timeout?: number
   /** What {@link ManagedProcess.stop} sends; SIGTERM if left out. */
@@ -237,9 +237,9 @@ export class ManagedProcess {
     for (const output of [this.#child?.stdout, this.#child?.stderr]) (output as Socket | undefined)?.[how]()
   }
 
-  async #probe(ready: () => boolean | Promise<boolean>, timeout: number): Promise<void> {
+  async #probe(ready: (process: ManagedProcess) => boolean | Promise<boolean>, timeout: number): Promise<void> {
     const message = `${this.#options.command} to be ready`
-    await until(async () => !this.running || (await ready()), { timeout, interval: 20, message })
+    await until(async () => !this.running || (await ready(this)), { timeout, interval: 20, message })
     if (!this.running) throw new Error(`ended with ${describeExit(await this.exited)}`)
   }
 

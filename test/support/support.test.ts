@@ -126,7 +126,12 @@ describe('waiting', () => {
       assert.match(String(error.cause), /not yet/)
       return true
     })
-    await assert.rejects(within(new Promise(() => {}), { timeout: 20 }), WaitTimeout)
+    const never = new Promise<boolean>(() => {})
+    await assert.rejects(within(never, { timeout: 20 }), WaitTimeout)
+    await assert.rejects(
+      until(() => never, { timeout: 20 }),
+      WaitTimeout,
+    )
   })
 })
 

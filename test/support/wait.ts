@@ -29,7 +29,8 @@ export async function until<Value>(
   for (;;) {
     let cause: unknown
     try {
-      const value = await predicate()
+      const left = Math.max(1, deadline - performance.now())
+      const value = await within(Promise.resolve(predicate()), { timeout: left, message: 'the predicate to answer' })
       if (value) return value
     } catch (error) {
       cause = error
