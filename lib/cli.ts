@@ -6,8 +6,10 @@ import { describe } from './cli/check.ts'
 import { type Arguments, parseArguments, USAGE, UsageError } from './cli/arguments.ts'
 import { run } from './cli/run.ts'
 import { type Config, ConfigError, formatDiagnostic, loadConfig } from './config.ts'
+import { discoverTypes } from './discovery.ts'
 import { reasonOf } from './errors.ts'
 import { createRegistries } from './plugin.ts'
+import type { JsonSchema } from './types.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
@@ -32,7 +34,7 @@ async function perform(asked: Arguments): Promise<void> {
       process.stdout.write(`${await version()}\n`)
       return
     case 'schema':
-      process.stdout.write(`${JSON.stringify(configSchema(createRegistries()), null, 2)}\n`)
+      process.stdout.write(`${JSON.stringify(await schema(), null, 2)}\n`)
       return
     case 'check':
       process.stdout.write(describe(await load(asked.config)))
@@ -47,6 +49,13 @@ async function load(path: string): Promise<Config> {
   const config = await loadConfig(path, createRegistries())
   for (const warning of config.warnings) process.stderr.write(`${formatDiagnostic(warning)}\n`)
   return config
+}
+
+/** Of the types that are built in and those that packages of the current folder bring. */
+async function schema(): Promise<JsonSchema> {
+  const registries = createRegistries()
+  await discoverTypes(process.cwd(), registries)
+  return configSchema(registries)
 }
 
 async function version(): Promise<string> {
