@@ -104,7 +104,7 @@ export async function loadConfig(
   const root = await readTree(input, file, diagnostics)
   if (root !== undefined) await interpolate(root, { env, directory: folder }, diagnostics)
   if (root?.kind !== 'map') {
-    if (root !== undefined)
+    if (root !== undefined && diagnostics.errors === 0)
       diagnostics.error(`expected a map with ${oneOf(SECTIONS, 'and')}, got ${shown(root)}`, root.offset)
     throw diagnostics.toError()
   }

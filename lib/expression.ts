@@ -16,7 +16,7 @@
 import { Environment, Optional, type ASTNode } from '@marcbachmann/cel-js'
 import { Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator'
 import { RE2JS } from 're2js'
-import { nearest } from './config/words.ts'
+import { nearest, oneLine } from './config/words.ts'
 import { errors } from './errors.ts'
 import type { Message } from './message.ts'
 import { exact, toPlain } from './plain.ts'
@@ -256,7 +256,7 @@ function offsetOf(error: unknown): number {
 /** The library's error in one line, with what to do about it. */
 function explain(error: unknown): string {
   const { summary, message } = error as { summary?: string; message: string }
-  const text = lowerFirst(summary ?? message)
+  const text = lowerFirst(oneLine(summary ?? message))
     .replaceAll(MATCHES, 'matches')
     .replaceAll('dyn<double>', 'double')
     .replace('unexpected token: EOF', 'it ends where more was expected')

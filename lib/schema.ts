@@ -176,7 +176,6 @@ function entriesSchema(
 }
 
 function whenId(id: string, schema: JsonSchema): JsonSchema {
-  // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; nobody awaits a schema
   return { if: { properties: { id: { const: id } }, required: ['id'] }, then: schema }
 }
 

@@ -3,6 +3,7 @@
  * once, in the order of the file.
  */
 import { errors } from '../errors.ts'
+import { escapeControls } from './words.ts'
 
 /** An error or a warning at its place. */
 export interface Diagnostic {
@@ -34,7 +35,13 @@ export class ConfigError extends errors.CONFIG {
     const lines = diagnostics.map(formatDiagnostic)
     if (more > 0) lines.push(`and ${more} more errors`)
     super(lines.join('\n'))
+    this.name = 'ConfigError'
     this.diagnostics = diagnostics
+  }
+
+  /** The catalogue's errors are known by their code; this one by having diagnostics, which others of its code have not. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Function.prototype[Symbol.hasInstance].call(ConfigError, value)
   }
 }
 
@@ -44,7 +51,7 @@ export interface Source {
   readonly text: string
 }
 
-/** No more than this many are kept; the others are counted. */
+/** No more errors than this, and no more warnings, are kept; the others are counted. */
 const MAX_DIAGNOSTICS = 200
 
 interface Entry {
@@ -60,7 +67,7 @@ export class Diagnostics {
   readonly #file: string | undefined
   readonly #entries: Entry[] = []
   #errors = 0
-  #more = 0
+  #warnings = 0
 
   constructor(file: string | undefined) {
     this.#file = file
@@ -77,17 +84,16 @@ export class Diagnostics {
    * @param offset where in the text; undefined for the file as a whole, and for objects.
    */
   error(message: string | (() => string), offset?: number): void {
-    this.#errors++
-    this.#add('error', message, offset)
+    if (++this.#errors <= MAX_DIAGNOSTICS) this.#add('error', message, offset)
   }
 
   warning(message: string | (() => string), offset?: number): void {
-    this.#add('warning', message, offset)
+    if (++this.#warnings <= MAX_DIAGNOSTICS) this.#add('warning', message, offset)
   }
 
   /** All of them. */
   toError(): ConfigError {
-    return new ConfigError(this.list(), this.#more)
+    return new ConfigError(this.list(), Math.max(0, this.#errors - MAX_DIAGNOSTICS))
   }
 
   /** In the order of the file. */
@@ -106,11 +112,7 @@ export class Diagnostics {
   }
 
   #add(severity: Diagnostic['severity'], message: string | (() => string), offset: number | undefined): void {
-    if (this.#entries.length >= MAX_DIAGNOSTICS) {
-      if (severity === 'error') this.#more++
-      return
-    }
-    this.#entries.push({ severity, message: typeof message === 'string' ? message : message(), offset })
+    this.#entries.push({ severity, message: escapeControls(typeof message === 'string' ? message : message()), offset })
   }
 }
 

@@ -6,7 +6,15 @@ import type { Registry } from '../registry.ts'
 import type { JsonSchema } from '../types.ts'
 import { knownKeys } from './closed.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { shown, type ConfigNode, type ListNode, type MapEntry, type MapNode, type ScalarNode } from './node.ts'
+import {
+  booleanOf,
+  shown,
+  type ConfigNode,
+  type ListNode,
+  type MapEntry,
+  type MapNode,
+  type ScalarNode,
+} from './node.ts'
 import { unknownKey } from './problems.ts'
 import type { Validator } from './validate.ts'
 import { didYouMean, nearest, oneLine, oneOf, quote } from './words.ts'
@@ -184,9 +192,11 @@ export class EntryReader<Type extends PluginType> {
   #flag(rest: Map<string, MapEntry>, label: string): boolean {
     const node = this.#common(rest, 'required')
     if (node === undefined || (node.kind === 'scalar' && node.broken)) return false
-    if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value
-    this.#diagnostics.error(`${label}: required: expected true or false, got ${shown(node)}`, node.offset)
-    return false
+    const value = booleanOf(node)
+    if (value === undefined) {
+      this.#diagnostics.error(`${label}: required: expected true or false, got ${shown(node)}`, node.offset)
+    }
+    return value === true
   }
 
   #common(rest: Map<string, MapEntry>, key: string): ConfigNode | undefined {
@@ -201,8 +211,10 @@ export class EntryReader<Type extends PluginType> {
     try {
       return this.#validator.validate(type.schema, parameters, label, commonKeys)
     } catch (error) {
+      const reason = oneLine(reasonOf(error))
       this.#diagnostics.error(
-        `${label}: the schema of ${typeNoun} ${quote(type.id)} is invalid: ${oneLine(reasonOf(error))}`,
+        `${label}: the schema of ${typeNoun} ${quote(type.id)} is invalid: ${reason}`,
+        parameters.offset,
       )
       return undefined
     }

@@ -51,8 +51,10 @@ export async function interpolate(
 function replace(node: ScalarNode, text: string): void {
   node.text = text
   node.textOffset = undefined
-  node.value = node.plain ? readPlain(text) : text
+  const typed = readPlain(text)
+  node.value = node.plain ? typed : text
   if (node.pieces?.every((piece) => piece.variable === undefined) === true) node.pieces = undefined
+  else if (typeof typed !== 'string') node.alternative = node.plain ? text : typed
 }
 
 class InterpolationError extends Error {

@@ -29,6 +29,11 @@ export interface ScalarNode {
   textOffset: number | undefined
   /** What it was put together from; undefined where it holds no variable. */
   pieces: readonly Piece[] | undefined
+  /**
+   * The other way to read what a variable gave: text, where it looks like a number, or true or false; and these, where
+   * it was quoted. Used where the value itself is not what is wanted there.
+   */
+  alternative: Scalar | undefined
   /** An error was reported for it: what it holds means nothing, and no more errors are due for it. */
   broken: boolean
 }
@@ -76,6 +81,7 @@ export function scalar(value: Scalar, text: string, init: Partial<ScalarNode> = 
     plain: true,
     textOffset: undefined,
     pieces: undefined,
+    alternative: undefined,
     broken: false,
     ...init,
   }
@@ -99,12 +105,17 @@ export function variablesOf(node: ScalarNode): string {
   return [...new Set((node.pieces ?? []).flatMap(({ variable }) => variable ?? []))].join(' and ')
 }
 
-/** The node's value as plain data. `asText`: scalars to take as text, although they look like another type. */
-export function toValue(node: ConfigNode, asText?: ReadonlySet<ConfigNode>): unknown {
-  if (node.kind === 'scalar') return asText?.has(node) === true ? node.text : node.value
-  if (node.kind === 'list') return node.items.map((item) => toValue(item, asText))
+export function booleanOf(node: ConfigNode): boolean | undefined {
+  if (node.kind !== 'scalar') return undefined
+  return [node.value, node.alternative].find((value) => typeof value === 'boolean')
+}
+
+/** The node's value as plain data. @param alternatives scalars to read the other way. */
+export function toValue(node: ConfigNode, alternatives?: ReadonlySet<ConfigNode>): unknown {
+  if (node.kind === 'scalar') return alternatives?.has(node) === true ? node.alternative : node.value
+  if (node.kind === 'list') return node.items.map((item) => toValue(item, alternatives))
   const value: Record<string, unknown> = {}
   // Forbidden keys are not in the tree, so that this can set no prototype.
-  for (const entry of node.entries.values()) value[entry.key] = toValue(entry.value, asText)
+  for (const entry of node.entries.values()) value[entry.key] = toValue(entry.value, alternatives)
   return value
 }

@@ -155,7 +155,7 @@ function describe(error: ErrorObject, node: ConfigNode, errors: readonly ErrorOb
     case 'maxProperties':
       return `expected at most ${params['limit']} ${COUNTED[keyword]}`
     case 'uniqueItems':
-      return `items ${Number(params['j']) + 1} and ${Number(params['i']) + 1} are the same`
+      return sameItems(params['i'] as number, params['j'] as number)
     case 'pattern':
     case 'format':
       return `expected ${form(parent)}${got}`
@@ -170,6 +170,10 @@ function describe(error: ErrorObject, node: ConfigNode, errors: readonly ErrorOb
     default:
       return oneLine(error.message ?? keyword)
   }
+}
+
+function sameItems(one: number, other: number): string {
+  return `items ${Math.min(one, other) + 1} and ${Math.max(one, other) + 1} are the same`
 }
 
 const LIMITS = {

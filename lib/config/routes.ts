@@ -7,6 +7,7 @@ import type { Capabilities } from '../types.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { secretsIn } from './interpolation.ts'
 import {
+  booleanOf,
   shown,
   variablesOf,
   writtenText,
@@ -184,9 +185,10 @@ export class RouteReader {
 
   #optional(node: ConfigNode | undefined, label: string): boolean {
     if (node === undefined || (node.kind === 'scalar' && node.broken)) return false
-    if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value
-    this.#diagnostics.error(`${label}: expected true or false, got ${shown(node)}`, node.offset)
-    return false
+    const value = booleanOf(node)
+    if (value === undefined)
+      this.#diagnostics.error(`${label}: expected true or false, got ${shown(node)}`, node.offset)
+    return value === true
   }
 
   #headers(node: ConfigNode | undefined, label: string): Record<string, Template> | undefined {

@@ -71,9 +71,9 @@ export class Validator {
   validate(schema: JsonSchema, node: MapNode, label: string, otherKeys: readonly string[] = []): object | undefined {
     const validate = this.#compile(schema, otherKeys)
     let { value, problems } = attempt(validate, node)
-    const asText = new Set(problems.map((problem) => problem.node).filter(canBeText))
-    if (asText.size > 0) {
-      const second = attempt(validate, node, asText)
+    const alternatives = new Set(problems.map((problem) => problem.node).filter(hasAlternative))
+    if (alternatives.size > 0) {
+      const second = attempt(validate, node, alternatives)
       if (second.problems.length < problems.length) ({ value, problems } = second)
     }
     for (const { message, offset } of problems) this.#diagnostics.error(`${label}: ${message}`, offset)
@@ -92,16 +92,16 @@ export class Validator {
 function attempt(
   validate: ValidateFunction,
   node: MapNode,
-  asText?: ReadonlySet<ConfigNode>,
+  alternatives?: ReadonlySet<ConfigNode>,
 ): { value: unknown; problems: Problem[] } {
   // A fresh value each time: validating fills in defaults and converts units.
-  const value = toValue(node, asText)
+  const value = toValue(node, alternatives)
   return { value, problems: validate(value) ? [] : problemsOf(validate.errors ?? [], node) }
 }
 
-/** A variable that stood unquoted and looks like a number, but may be meant as text: a password of digits. */
-function canBeText(node: ConfigNode): boolean {
-  return node.kind === 'scalar' && node.pieces !== undefined && node.plain && typeof node.value !== 'string'
+/** What a variable gave can be read in two ways: a password of digits, a port that had to be quoted. */
+function hasAlternative(node: ConfigNode): boolean {
+  return node.kind === 'scalar' && node.alternative !== undefined
 }
 
 function isBroken(node: ConfigNode): boolean {

@@ -22,11 +22,12 @@ export function oneLine(text: string): string {
   return line.length > 500 ? `${line.slice(0, 500)}…` : line
 }
 
-function escapeControls(text: string): string {
-  // Controls, the bidirectional overrides that reorder a terminal's line, and the line separators.
+/** Without what a terminal obeys or hides: one line. */
+export function escapeControls(text: string): string {
+  // Controls; what is invisible; the overrides of direction, which reorder a terminal's line; the line separators.
   return text.replace(
     // eslint-disable-next-line no-control-regex
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
@@ -45,18 +46,24 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return found === undefined ? '' : `; did you mean ${quote(found)}?`
 }
 
-/** The first candidate that begins with the word, or the first of those that are fewest edits away, if that is near. */
+/**
+ * The first candidate that begins with the word or is it but for a prefix (`mock`: `endpoint-mock`), or the first of
+ * those that are fewest edits away, if that is near.
+ */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase()
   let best: string | undefined
-  let limit = Math.min(4, Math.max(1, Math.floor(wanted.length / 3)))
+  // What comes before a dash is often the same for all: `endpoint-kafka` is no slip of `endpoint-mock`.
+  const own = wanted.slice(wanted.lastIndexOf('-') + 1)
+  let limit = Math.min(4, Math.max(1, Math.floor(own.length / 3)))
   let looked = 0
   for (const candidate of candidates) {
     if (candidate === word) continue
     if (++looked > MAX_CANDIDATES) break
-    if (wanted.length >= 3 && candidate.toLowerCase().startsWith(wanted)) return candidate
-    if (Math.abs(candidate.length - wanted.length) > limit) continue
-    const distance = edits(wanted, candidate.toLowerCase())
+    const known = candidate.toLowerCase()
+    if (wanted.length >= 3 && (known.startsWith(wanted) || known.endsWith(`-${wanted}`))) return candidate
+    if (Math.abs(known.length - wanted.length) > limit) continue
+    const distance = edits(wanted, known)
     if (distance > limit || (best !== undefined && distance === limit)) continue
     best = candidate
     limit = distance

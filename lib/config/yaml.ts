@@ -69,10 +69,11 @@ export function parseYaml(source: Source, diagnostics: Diagnostics): ConfigNode 
 
 /** Braces mean something to YAML within a map or list on one line: a variable there needs quotes. */
 function hintAt(text: string, position: number): string {
-  const before = text.slice(Math.max(text.lastIndexOf('\n', position - 1), position - 200) + 1, position)
-  const opening = before.lastIndexOf('${')
-  if (opening < 0 || /["']$/.test(before.slice(0, opening))) return ''
-  const [variable] = /^[^}\r\n]{0,100}\}?/.exec(text.slice(position - before.length + opening)) as RegExpExecArray
+  const lineStart = text.lastIndexOf('\n', position - 1) + 1
+  // The parser stops at the brace or behind it.
+  const start = text.lastIndexOf('${', position)
+  if (start < lineStart || /["']/.test(text.charAt(start - 1))) return ''
+  const [variable] = /^[^}\r\n]{0,100}\}?/.exec(text.slice(start, start + 100)) as RegExpExecArray
   return `; within { } and [ ], ${quote(variable)} must stand in quotes`
 }
 
@@ -176,13 +177,18 @@ class Composer {
     const text = getScalarValue(this.#text, event)
     const { valueStart, valueEnd, style } = event
     const tag = event.tagStart < 0 ? undefined : this.#text.slice(event.tagStart, event.tagEnd)
-    const quoted = style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED
-    const offset =
-      valueStart < 0 ? (tag === undefined ? fallback : event.tagStart) : quoted ? valueStart - 1 : valueStart
+    const offset = valueStart < 0 ? (tag === undefined ? fallback : event.tagStart) : this.#startOf(event)
     const verbatim = valueStart >= 0 && this.#text.slice(valueStart, valueEnd) === text
     const plain = style === SCALAR_STYLE.PLAIN && tag === undefined
     const value = plain ? readPlain(text) : this.#tagged(text, tag, offset)
     return scalar(value, text, { offset, plain, textOffset: verbatim ? valueStart : undefined })
+  }
+
+  /** Of a scalar that has text: its quote, or the first of its lines. */
+  #startOf({ style, valueStart }: ScalarEvent): number {
+    if (style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED) return valueStart - 1
+    const isBlock = style === SCALAR_STYLE.LITERAL_BLOCK || style === SCALAR_STYLE.FOLDED_BLOCK
+    return isBlock ? this.#text.slice(valueStart).search(/\S|$/) + valueStart : valueStart
   }
 
   #tagged(text: string, tag: string | undefined, offset: number): Scalar {

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { json } from '../../lib/marshallers/json.ts'
+import { Message } from '../../lib/message.ts'
+import { load, problems, withLane } from './support.ts'
+
+describe('a route', () => {
+  const endpoints = `plugins:
+  araldo.endpoints.endpoint:
+    - { name: a, id: endpoint-mock }
+    - { name: in, id: endpoint-in }
+    - { name: out, id: endpoint-out }
+`
+  for (const [name, routes, expected] of [
+    [
+      'to nowhere',
+      'a: [b, out, in2]',
+      [
+        "7:7 error: route 'a' → 'b': no endpoint is named 'b'; did you mean 'a'?",
+        "7:15 error: route 'a' → 'in2': no endpoint is named 'in2'; did you mean 'in'?",
+      ],
+    ],
+    [
+      'from what is no source',
+      'out: [a]',
+      ["7:3 error: route 'out': endpoint 'out' of type endpoint-out is no source: no messages come in by it"],
+    ],
+    [
+      'to what is no target',
+      'a: [in]',
+      ["7:7 error: route 'a' → 'in': endpoint 'in' of type endpoint-in is no target: it takes no messages"],
+    ],
+    [
+      'that names a target twice',
+      'a: [out, { to: out }]',
+      ["7:12 error: route 'a' → 'out': the same target is named twice"],
+    ],
+    ['that is one name', 'a: out', ["7:6 error: route 'a': expected a list of endpoints' names, got 'out'"]],
+    ['that is a map', 'a: { to: out }', ["7:6 error: route 'a': expected a list of endpoints' names, got a map"]],
+    ['of numbers', 'a: [5]', ["7:7 error: route 'a': item 1: expected an endpoint's name, got 5"]],
+    [
+      'of lists',
+      'a: [[out]]',
+      ["7:7 error: route 'a': item 1: expected an endpoint's name or a map with 'to', got a list"],
+    ],
+    ['without to', 'a: [{ when: "true" }]', ["7:7 error: route 'a': item 1: 'to' is missing"]],
+    ['with a slip in to', 'a: [{ too: out }]', ["7:9 error: route 'a': item 1: unknown key 'too'; did you mean 'to'?"]],
+    [
+      'with an unknown key',
+      'a: [{ to: out, wen: x }]',
+      ["7:18 error: route 'a' → 'out': unknown key 'wen'; did you mean 'when'?"],
+    ],
+    [
+      'with an optional that is none',
+      'a: [{ to: out, optional: 1 }]',
+      ["7:28 error: route 'a' → 'out': optional: expected true or false, got 1"],
+    ],
+  ] as [string, string, string[]][]) {
+    it(`cannot be one ${name}`, async () => {
+      const found = await problems(`${endpoints}routes:\n  ${routes}\n`)
+      assert.deepEqual(
+        found.filter((line) => line.includes('error: ')),
+        expected,
+      )
+    })
+  }
+
+  for (const key of ['delivery', 'overflow', 'buffer', 'retry', 'dead-letter']) {
+    it(`cannot have ${key} yet`, async () => {
+      const [found] = await problems(withLane(`${key}: at-least-once`))
+      assert.equal(
+        found,
+        `8:7 error: route 'a' → 'b': '${key}' is not available in this version: lanes deliver at most once`,
+      )
+    })
+  }
+
+  it('warns of endpoints and marshallers that nothing uses, and of routes that lead nowhere', async () => {
+    const { warnings } = await load(`${endpoints}  araldo.marshalling:
+    - { name: text, id: marshal-text }
+    - { name: json, id: marshal-json }
+routes:
+  a: [a]
+  in: []
+`)
+    assert.deepEqual(
+      warnings.map(({ line, message }) => `${line} ${message}`),
+      [
+        "5 endpoint 'out': no route uses it",
+        "7 marshaller 'text': no endpoint on a route uses it",
+        "11 route 'in': it names no target: its messages go nowhere",
+      ],
+    )
+  })
+
+  it('is not blamed where it cannot be known what is declared', async () => {
+    const misspelt = `${endpoints.replace('endpoints.endpoint', 'endpoints.endpoints')}routes:\n  x: [y]\n`
+    assert.equal((await problems(misspelt)).length, 1)
+    const noList = 'plugins:\n  araldo.endpoints.endpoint: 5\nroutes:\n  x: [y]\n'
+    assert.equal((await problems(noList)).length, 1)
+  })
+})
+
+describe('steps', () => {
+  const message = new Message({
+    source: 'a',
+    marshaller: json,
+    topic: 't',
+    headers: { user: 'ada' },
+    payload: Buffer.from('{"total":120,"region":"eu","id":"7"}'),
+  })
+
+  it('are compiled', async () => {
+    const config = await load(
+      withLane(`when: body.total > 100
+map: '{"id": body.id, "total": body.total}'
+key: body.id
+topic: orders.{body.region}
+headers: { user: "{headers.user}", relay: araldo }
+optional: true`),
+    )
+    const [lane = assert.fail()] = config.routes[0]?.lanes ?? []
+    assert.equal(lane.optional, true)
+    assert.equal(lane.when?.evaluate(message), true)
+    assert.deepEqual(lane.map?.evaluate(message), { id: '7', total: 120 })
+    assert.equal(lane.key?.evaluate(message), '7')
+    assert.equal(lane.topic?.render(message), 'orders.eu')
+    assert.deepEqual(
+      Object.entries(lane.headers ?? {}).map(([name, template]) => [name, template.render(message)]),
+      [
+        ['user', 'ada'],
+        ['relay', 'araldo'],
+      ],
+    )
+  })
+
+  it('refuse data that would choose another topic', async () => {
+    const config = await load(withLane('topic: orders.{body.region}'))
+    const topic = config.routes[0]?.lanes[0]?.topic
+    for (const region of ['a.b', 'a/b', 'a:b', '*', '>', '#', '+', 'a b', '?', '[a]', 'a\nb', '']) {
+      const evil = new Message({ source: 'a', marshaller: json, body: { region } })
+      assert.throws(() => topic?.render(evil), { code: 'ARALDO_ERR_TOPIC_INVALID', message: /^endpoint 'b' / })
+    }
+  })
+
+  for (const [lines, expected] of [
+    [
+      'when: body.total * 2 > 1',
+      "8:26 error: route 'a' → 'b': when: a JSON number is a double: write 2.0 in place of 2",
+    ],
+    ['when: "body.total >"', "8:26 error: route 'a' → 'b': when: it ends where more was expected"],
+    ["when: 'bdy.total > 1'", "8:14 error: route 'a' → 'b': when: there is no variable 'bdy'; did you mean 'body'?"],
+    [
+      'when: topic',
+      "8:13 error: route 'a' → 'b': when: expected an expression that gives true or false, this gives string",
+    ],
+    ['when: [a]', "8:13 error: route 'a' → 'b': when: expected an expression, got a list"],
+    ['when:', "8:7 error: route 'a' → 'b': when: expected an expression, got nothing"],
+    ['when: "true && \\"a\\""', /^8:13 error: route 'a' → 'b': when: logical operator requires bool operands.*$/],
+    [
+      'key: headers',
+      "8:12 error: route 'a' → 'b': key: expected an expression that gives text, this gives map<string, string>",
+    ],
+    ['topic: a.{body.x', "8:16 error: route 'a' → 'b': topic: '{' without '}'; write {{ for a brace"],
+    ['topic: a.{bdy.x}', "8:17 error: route 'a' → 'b': topic: there is no variable 'bdy'; did you mean 'body'?"],
+    ['topic: |\n  a\n  b', "9:9 error: route 'a' → 'b': topic: a line break or NUL cannot stand here"],
+    ['headers: x', "8:16 error: route 'a' → 'b': headers: expected a map of names to values, got 'x'"],
+    ['headers: { "a b": x }', "8:18 error: route 'a' → 'b': headers: 'a b' cannot be a header's name"],
+    ['headers: { a: [x] }', "8:21 error: route 'a' → 'b': headers: 'a': expected text, got a list"],
+    [
+      'when: |\n  true &&\n  bdy',
+      /^9:\d+ error: .*there is no variable 'bdy'; did you mean 'body'\? \(at character 9\)$/,
+    ],
+  ] as [string, string | RegExp][]) {
+    it(`are checked: ${lines.replaceAll('\n', ' ')}`, async () => {
+      const found = await problems(withLane(lines))
+      assert.equal(found.length, 1)
+      if (typeof expected === 'string') assert.equal(found[0], expected)
+      else assert.match(found[0] ?? '', expected)
+    })
+  }
+})
