@@ -9,31 +9,71 @@ import araldo from './plugin.ts'
 
 export default araldo
 export { araldo }
-export { createRegistries, type AraldoOptions, type ConfigObject } from './plugin.ts'
+
+// The plugin, and what it decorates the server with.
+export { createRegistries, type AraldoOptions, type CommonOptions, type ConfigObject } from './plugin.ts'
 export type { Araldo, PublishOptions } from './relay.ts'
-export { ConfigError, loadConfig, type Config, type Diagnostic } from './config.ts'
+export type { IterateOptions, MessageHandler, SubscribeOptions } from './endpoints/app.ts'
+export type { ConsoleOptions, HealthOptions, MetricsOptions, MonitoringOptions } from './http/index.ts'
+export type { MetricsRegistry } from './http/metrics.ts'
+export type { EndpointView, LaneView, RelayView, RouteView } from './view.ts'
+export type { Lane, Outcome, Settlement, Step, Trace } from './lane.ts'
+export type { Ledger, LedgerSnapshot } from './ledger.ts'
+
+// The configuration.
+export {
+  ConfigError,
+  formatDiagnostic,
+  loadConfig,
+  type Config,
+  type Diagnostic,
+  type EndpointConfig,
+  type GlobalConfig,
+  type LaneConfig,
+  type LoadOptions,
+  type MarshallerConfig,
+  type PluginRegistries,
+  type RouteConfig,
+} from './config.ts'
+export { configSchema } from './schema.ts'
+export type { Expression } from './expression.ts'
+export type { Template } from './template.ts'
+
+// For endpoint types and marshallers of one's own.
 export {
   defineEndpoint,
   defineMarshaller,
   Endpoint,
+  type Accept,
   type EndpointContext,
   type EndpointHooks,
   type EndpointType,
+  type Figures,
   type MarshallerType,
+  type OptionIssue,
 } from './endpoint.ts'
-export type { MessageHandler } from './endpoints/app.ts'
-export { errors, type AraldoError, type AraldoErrorCode } from './errors.ts'
-export type { LedgerSnapshot } from './ledger.ts'
-export { Message, type Marshaller, type MessageInit } from './message.ts'
-export { duration, size } from './schema.ts'
-export type {
-  Capabilities,
-  DropReason,
-  EndpointState,
-  Headers,
-  JsonSchema,
-  Settle,
-  SourceCapabilities,
-  TargetCapabilities,
+export type { StateListener } from './link.ts'
+export { Message, type Marshaller, type MessageChange, type MessageInit } from './message.ts'
+export { duration, size, type QuantityOptions } from './schema.ts'
+export { compileTemplate, type TemplateOptions } from './template.ts'
+export type { Identified, Registry } from './registry.ts'
+export {
+  errors,
+  type AraldoError,
+  type AraldoErrorCode,
+  type AraldoErrorConstructor,
+  type AraldoErrorName,
+} from './errors.ts'
+export {
+  DROP_REASONS,
+  LOG_LEVELS,
+  type Capabilities,
+  type DropReason,
+  type EndpointState,
+  type Headers,
+  type JsonSchema,
+  type LogLevel,
+  type Settle,
+  type SourceCapabilities,
+  type TargetCapabilities,
 } from './types.ts'
-export type { EndpointView, LaneView, RelayView, RouteView } from './view.ts'

@@ -21,6 +21,8 @@ export async function run(config: Config): Promise<void> {
     logController: new LogController({ disableRequestLogging: true }),
     // Browsers open connections ahead of need; one without a request would hold the end of the server back.
     forceCloseConnections: true,
+    // While it closes, /health/ready says so itself.
+    return503OnClosing: false,
     pluginTimeout: Math.max(MIN_PLUGIN_TIMEOUT, shutdownTimeout),
   })
   const grace = closeWithGrace({ delay: shutdownTimeout, logger: fastify.log }, async ({ signal, err }) => {
