@@ -1,0 +1,189 @@
+/** Floor 3. The parameters of `endpoint-redis`. Durations in milliseconds. */
+import { duration } from '../../schema.ts'
+import type { JsonSchema } from '../../types.ts'
+
+/** Files are relative to the config's folder; what begins with `-----BEGIN` is the PEM text itself. */
+export interface TlsOptions {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly servername?: string
+  readonly 'reject-unauthorized'?: boolean
+}
+
+export interface ClusterOptions {
+  /** `host:port` of some nodes; the others are found through them. */
+  readonly nodes: readonly string[]
+  /** From the address that nodes announce to the one that they are reached by, both `host:port`. */
+  readonly 'nat-map'?: Readonly<Record<string, string>>
+  readonly 'dns-lookup'?: boolean
+  readonly 'use-srv-records'?: boolean
+  readonly 'slots-refresh-timeout'?: number
+}
+
+export interface SentinelOptions {
+  readonly name: string
+  /** `host:port` of some sentinels; the others are found through them. */
+  readonly nodes: readonly string[]
+  readonly username?: string
+  readonly password?: string
+  readonly tls?: boolean | TlsOptions
+  readonly 'nat-map'?: Readonly<Record<string, string>>
+  readonly 'failover-detector'?: boolean
+}
+
+/** Which server, and how to reach it. */
+export interface ServerOptions {
+  readonly url?: string
+  readonly host?: string
+  readonly port?: number
+  readonly tls?: boolean | TlsOptions
+  readonly username?: string
+  readonly password?: string
+  readonly db?: number
+  readonly connection?: string
+  readonly cluster?: ClusterOptions
+  readonly sentinel?: SentinelOptions
+  readonly sharded: boolean
+  readonly 'ping-interval': number
+}
+
+export interface RedisOptions extends ServerOptions {
+  readonly channel?: string
+  readonly channels?: readonly string[]
+  readonly pattern?: string
+  readonly patterns?: readonly string[]
+  readonly topic?: string
+}
+
+/** A channel's name is no longer (characters). Redis itself has no bound but that of its memory. */
+export const MAX_CHANNEL = 1024
+
+// eslint-disable-next-line no-control-regex
+const LINE = /^[^\r\n\u0000]+$/.source
+
+const name = (description: string): JsonSchema => ({
+  type: 'string',
+  pattern: LINE,
+  maxLength: MAX_CHANNEL,
+  description,
+})
+
+const names = (description: string): JsonSchema => ({
+  type: 'array',
+  minItems: 1,
+  maxItems: 10_000,
+  uniqueItems: true,
+  items: { type: 'string', pattern: LINE, maxLength: MAX_CHANNEL },
+  description,
+})
+
+const addresses = (description: string): JsonSchema => ({
+  type: 'array',
+  minItems: 1,
+  items: { type: 'string', minLength: 1 },
+  description,
+})
+
+const tls: JsonSchema = {
+  anyOf: [
+    { type: 'boolean' },
+    {
+      type: 'object',
+      properties: {
+        ca: { type: 'string', minLength: 1, description: 'The authority to trust: a file, or its PEM text.' },
+        cert: { type: 'string', minLength: 1, description: "The client's certificate: a file, or its PEM text." },
+        key: { type: 'string', minLength: 1, description: "The client's key: a file, or its PEM text." },
+        servername: { type: 'string', minLength: 1, description: 'The name that the certificate must be for.' },
+        'reject-unauthorized': {
+          type: 'boolean',
+          description:
+            'true if left out. false accepts any certificate: whoever is on the way can read and change everything.',
+        },
+      },
+    },
+  ],
+  description: 'true, or the certificates.',
+}
+
+const natMap: JsonSchema = {
+  type: 'object',
+  additionalProperties: { type: 'string', minLength: 1 },
+  description: 'From the host:port that a server announces to the host:port that it is reached by.',
+}
+
+const cluster: JsonSchema = {
+  type: 'object',
+  required: ['nodes'],
+  properties: {
+    nodes: addresses('host:port of some nodes; the others are found through them.'),
+    'nat-map': natMap,
+    'dns-lookup': {
+      type: 'boolean',
+      default: true,
+      description: 'Whether names are resolved before connecting; false where TLS certificates are for the names.',
+    },
+    'use-srv-records': { type: 'boolean', default: false, description: "The nodes' names are those of SRV records." },
+    'slots-refresh-timeout': duration({
+      minimum: 1,
+      default: '1s',
+      description: 'How long one node may take to describe the cluster before the next is asked.',
+    }),
+  },
+  description: 'A Redis Cluster.',
+}
+
+const sentinel: JsonSchema = {
+  type: 'object',
+  required: ['name', 'nodes'],
+  properties: {
+    name: { type: 'string', minLength: 1, description: 'What the sentinels call the master.' },
+    nodes: addresses('host:port of some sentinels; the others are found through them.'),
+    username: { type: 'string', minLength: 1, description: "The sentinels' own." },
+    password: { type: 'string', minLength: 1, description: "The sentinels' own." },
+    tls: { ...tls, description: 'For the connections to the sentinels: true, or the certificates.' },
+    'nat-map': natMap,
+    'failover-detector': {
+      type: 'boolean',
+      default: false,
+      description:
+        'Whether the sentinels are listened to: a failover is noticed even if the old master stays reachable.',
+    },
+  },
+  description: 'A master that sentinels watch.',
+}
+
+export const schema: JsonSchema = {
+  type: 'object',
+  properties: {
+    url: { type: 'string', minLength: 1, description: 'redis://user:password@host:6379/0; rediss:// for TLS.' },
+    host: { type: 'string', minLength: 1, description: '127.0.0.1 if there is no url either.' },
+    port: { type: 'integer', minimum: 1, maximum: 65_535, description: '6379 if left out.' },
+    tls,
+    username: { type: 'string', minLength: 1, description: 'Of the ACL; without it, the default user.' },
+    password: { type: 'string', minLength: 1, description: 'Best as ${REDIS_PASSWORD} or ${file:…}.' },
+    db: { type: 'integer', minimum: 0, description: 'Pub/Sub is the same in all of them.' },
+    connection: {
+      type: 'string',
+      minLength: 1,
+      description: "A connection of the application's @fastify/redis: its namespace, or default for the one without.",
+    },
+    cluster,
+    sentinel,
+    sharded: {
+      type: 'boolean',
+      default: false,
+      description: 'Sharded Pub/Sub (SSUBSCRIBE, SPUBLISH; Redis 7 or newer).',
+    },
+    channel: name('Subscribed to, and published to where there is no topic.'),
+    channels: names('Subscribed to.'),
+    pattern: name('Subscribed to with PSUBSCRIBE: orders.*'),
+    patterns: names('Subscribed to with PSUBSCRIBE.'),
+    topic: name('The channel to publish to, as in orders.{key}; {topic} is the topic of the message.'),
+    'ping-interval': duration({
+      minimum: 10,
+      default: '10s',
+      description: 'How often the server is asked whether it is there; 4 s without an answer, and it is not.',
+    }),
+  },
+}
