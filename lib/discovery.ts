@@ -180,11 +180,13 @@ function exportsOf(module: object): unknown[] {
   )
 }
 
-function isEndpointType(value: unknown, what: string): value is EndpointType {
+/** @throws ARALDO_ERR_TYPE_INVALID where it has the id of one and is none. */
+export function isEndpointType(value: unknown, what: string): value is EndpointType {
   return isType(value, 'endpoint-', ['capabilities', 'plugin'], what)
 }
 
-function isMarshallerType(value: unknown, what: string): value is MarshallerType {
+/** @throws ARALDO_ERR_TYPE_INVALID where it has the id of one and is none. */
+export function isMarshallerType(value: unknown, what: string): value is MarshallerType {
   return isType(value, 'marshal-', ['create'], what)
 }
 

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { resolve } from 'node:path'
 import fp from 'fastify-plugin'
 import { loadConfig, type Config, type EndpointConfig, type PluginRegistries } from './config.ts'
+import { isEndpointType, isMarshallerType } from './discovery.ts'
 import type { Endpoint, EndpointContext, EndpointHooks, EndpointType, MarshallerType } from './endpoint.ts'
 import { builtinEndpoints } from './endpoints/index.ts'
 import { errors } from './errors.ts'
@@ -30,7 +31,7 @@ export interface ConfigObject {
   readonly routes?: object
 }
 
-interface CommonOptions extends MonitoringOptions {
+export interface CommonOptions extends MonitoringOptions {
   /** Before every path of the relay: WebSocket endpoints, health, metrics. */
   readonly prefix?: string
   /** What relative paths in the config are relative to, where the config is no file. The current folder by default. */
@@ -92,20 +93,27 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
     try {
       await started.start(timeouts.start)
     } catch (error) {
-      await started.close(timeouts.close)
+      // Not waited for: the error must come before Fastify's own, which only says that this took too long.
+      void started.close(timeouts.close)
       throw error
     }
   })
 }
 
-/** The registries of one relay: built-in types, then the application's. */
+/**
+ * The registries of one relay: built-in types, then the application's.
+ * @throws ARALDO_ERR_TYPE_INVALID, ARALDO_ERR_TYPE_DUPLICATE
+ */
 export function createRegistries(types: readonly (EndpointType | MarshallerType)[] = []): PluginRegistries {
   const registries: PluginRegistries = { endpoints: new Registry(), marshallers: new Registry() }
   for (const type of builtinEndpoints) registries.endpoints.add(type, 'araldo')
   for (const type of builtinMarshallers) registries.marshallers.add(type, 'araldo')
+  const origin = 'the option `types`'
   for (const type of types) {
-    if ('plugin' in type) registries.endpoints.add(type, 'the option `types`')
-    else registries.marshallers.add(type, 'the option `types`')
+    if (isEndpointType(type, origin)) registries.endpoints.add(type, origin)
+    else if (isMarshallerType(type, origin)) registries.marshallers.add(type, origin)
+    else
+      throw new errors.TYPE_INVALID(`an entry of ${origin}`, 'expected what defineEndpoint or defineMarshaller return')
   }
   return registries
 }

@@ -80,6 +80,13 @@ const NAME: JsonSchema = {
   description: 'Unique name of this instance: what routes call it.',
 }
 
+const ID_DESCRIPTION = 'The type; or the path of a module (./my-type.js), or the name of a package, that brings it.'
+
+const ENDPOINT_KEYS: Readonly<Record<string, JsonSchema>> = {
+  marshalling: { type: 'string', description: 'The name of a declared marshaller; the built-in JSON if left out.' },
+  required: { type: 'boolean', default: false, description: 'The relay does not start without it.' },
+}
+
 const EXPRESSION: JsonSchema = { type: ['string', 'boolean', 'number'] }
 
 const LANE: JsonSchema = {
@@ -106,10 +113,8 @@ const LANE: JsonSchema = {
 
 /** The JSON Schema (draft 7) of a whole configuration, for editors to complete and check `araldo.yaml`. */
 export function configSchema(registries: PluginRegistries): JsonSchema {
-  const endpoint = {
-    marshalling: { type: 'string', description: 'The name of a declared marshaller; the built-in JSON if left out.' },
-    required: { type: 'boolean', default: false, description: 'The relay does not start without it.' },
-  }
+  const marshallers = [...registries.marshallers]
+  const endpoints = [...registries.endpoints]
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'araldo configuration',
@@ -122,15 +127,8 @@ export function configSchema(registries: PluginRegistries): JsonSchema {
         description: 'Plugin instances, by category.',
         additionalProperties: false,
         properties: {
-          'araldo.marshalling': entriesSchema(
-            [...registries.marshallers],
-            'Marshallers: how payload bytes become a body.',
-          ),
-          'araldo.endpoints.endpoint': entriesSchema(
-            [...registries.endpoints],
-            'Endpoints: where messages come from and go to.',
-            endpoint,
-          ),
+          'araldo.marshalling': entriesSchema(marshallers, 'Marshallers: how payload bytes become a body.'),
+          'araldo.endpoints.endpoint': entriesSchema(endpoints, 'Endpoints: where messages come from and go to.'),
         },
       }),
       routes: nullable({
@@ -146,37 +144,51 @@ export function configSchema(registries: PluginRegistries): JsonSchema {
         pattern: '\\$\\{',
         description: 'From the environment or a file: ${VAR}, ${VAR:-default}, ${file:path}.',
       },
+      ...Object.fromEntries(marshallers.map((type) => [type.id, entrySchema(type)])),
+      ...Object.fromEntries(endpoints.map((type) => [type.id, entrySchema(type, ENDPOINT_KEYS)])),
     },
   }
 }
 
+type DescribedType = PluginType & { readonly description?: string }
+
 /** A list of entries: what each may hold follows from its id. */
-function entriesSchema(
-  types: readonly (PluginType & { readonly description?: string })[],
-  description: string,
-  common: Readonly<Record<string, JsonSchema>> = {},
-): JsonSchema {
-  const id: JsonSchema = {
-    description: 'The type; or the path of a module (./my-type.js) or the name of a package that brings it.',
-    anyOf: [
-      ...types.map((type) => ({
-        const: type.id,
-        ...(type.description === undefined ? {} : { description: type.description }),
-      })),
-      { type: 'string', not: { pattern: '^(endpoint|marshal)-' } },
-    ],
-  }
+function entriesSchema(types: readonly DescribedType[], description: string): JsonSchema {
+  const ids = types.map(({ id, description: what }) => ({
+    const: id,
+    ...(what === undefined ? {} : { description: what }),
+  }))
+  const elsewhere = { type: 'string', not: { pattern: '^(endpoint|marshal)-' } }
   const item: JsonSchema = {
     type: 'object',
     required: ['name', 'id'],
-    properties: { name: NAME, id },
-    allOf: types.map((type) => whenId(type.id, forEditors(closeEntry(type.schema, { name: NAME, id: {}, ...common })))),
+    properties: { name: NAME, id: { description: ID_DESCRIPTION, anyOf: [...ids, elsewhere] } },
+    allOf: types.map(({ id }) => ({
+      if: { properties: { id: { const: id } }, required: ['id'] },
+      then: { $ref: pointerTo(id) },
+    })),
   }
   return nullable({ type: 'array', description, items: item })
 }
 
-function whenId(id: string, schema: JsonSchema): JsonSchema {
-  return { if: { properties: { id: { const: id } }, required: ['id'] }, then: schema }
+/** One type's entry. The type's schema becomes a definition, so that its own references must lead there. */
+function entrySchema({ id, schema }: DescribedType, common: Readonly<Record<string, JsonSchema>> = {}): JsonSchema {
+  const closed = closeEntry(schema, { name: NAME, id: { description: ID_DESCRIPTION }, ...common })
+  return forEditors(rebase(closed, pointerTo(id)) as Schema)
+}
+
+function pointerTo(id: string): string {
+  return `#/definitions/${encodeURIComponent(id.replaceAll('~', '~0').replaceAll('/', '~1'))}`
+}
+
+function rebase(schema: unknown, pointer: string): unknown {
+  if (Array.isArray(schema)) return schema.map((each) => rebase(each, pointer))
+  if (typeof schema !== 'object' || schema === null) return schema
+  const entries = Object.entries(schema).map(([key, value]: [string, unknown]) => {
+    const isReference = key === '$ref' && typeof value === 'string' && value.startsWith('#')
+    return [key, isReference ? pointer + value.slice(1) : rebase(value, pointer)]
+  })
+  return Object.fromEntries(entries)
 }
 
 type Schema = Readonly<Record<string, unknown>>
@@ -188,7 +200,7 @@ function nullable({ description, ...schema }: Schema): JsonSchema {
 
 /** As the file is written, not as it is read: any scalar may come from a variable, and `unit` is a keyword of ours. */
 function forEditors(schema: Schema): JsonSchema {
-  const { unit: _unit, properties, patternProperties, ...rest } = schema
+  const { unit: _unit, properties, patternProperties, definitions, $defs, ...rest } = schema
   const copy: Record<string, unknown> = rest
   if (isScalar(copy)) return scalarForEditors(copy)
   for (const key of ['items', 'additionalProperties', 'anyOf', 'oneOf']) {
@@ -196,7 +208,7 @@ function forEditors(schema: Schema): JsonSchema {
     if (Array.isArray(value)) copy[key] = value.map((each) => forEditors(each as Schema))
     else if (typeof value === 'object' && value !== null) copy[key] = forEditors(value as Schema)
   }
-  for (const [key, value] of Object.entries({ properties, patternProperties })) {
+  for (const [key, value] of Object.entries({ properties, patternProperties, definitions, $defs })) {
     if (value !== undefined) copy[key] = mapValues(value as Readonly<Record<string, Schema>>, forEditors)
   }
   return copy

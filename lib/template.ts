@@ -17,10 +17,12 @@ export interface Template {
 }
 
 export interface TemplateOptions {
-  /** Matches what no value may hold. */
-  readonly refuse?: RegExp | undefined
-  /** The name of the endpoint whose topics these are, for errors. */
+  /** Matches what no value may hold; or gives that for each expression, by its text. */
+  readonly refuse?: RegExp | ((expression: string) => RegExp | undefined) | undefined
+  /** The name of the endpoint that this is for, for errors. */
   readonly what?: string | undefined
+  /** What of a message it is, where that is not the topic: `header 'user'`. */
+  readonly part?: string | undefined
   /** Stands for the text in errors, where the text itself holds a secret. */
   readonly shown?: string | undefined
 }
@@ -29,45 +31,50 @@ export interface TemplateOptions {
 // eslint-disable-next-line no-control-regex
 const BREAKS = /[\r\n\u0000]/
 
-/**
- * @throws ExpressionError with the offset in the text.
- */
-export function compileTemplate(text: string, { refuse, what = '', shown = text }: TemplateOptions = {}): Template {
-  const parts = parse(text, shown)
+/** An expression within a template, and what its value may not hold. */
+interface Slot {
+  readonly expression: Expression
+  readonly refused: RegExp | undefined
+}
+
+/** @throws ExpressionError with the offset in the text. */
+export function compileTemplate(text: string, options: TemplateOptions = {}): Template {
+  const { what = '', part: label, shown = text } = options
+  const parts = parse(text, options)
   if (parts.every((part) => typeof part === 'string')) {
     const constant = parts.join('')
     return { text: shown, usesBody: false, render: () => constant }
   }
-  // A global or sticky expression remembers where it was.
-  const refused = refuse === undefined ? undefined : new RegExp(refuse.source, refuse.flags.replace(/[gy]/g, ''))
-  const valueOf = (expression: Expression, message: Message): string => {
+  const fill = ({ expression, refused }: Slot, message: Message): string => {
     const value = expression.evaluate(message) as string | undefined
-    const problem = problemOf(value, refused)
+    const problem = problemOf(value, refused, shown === text)
     if (problem === undefined) return value as string
-    throw new errors.TOPIC_INVALID(what, `{${expression.text}} ${problem}`)
+    throw new errors.TOPIC_INVALID(what, `${label === undefined ? '' : `${label}: `}{${expression.text}} ${problem}`)
   }
   return {
     text: shown,
-    usesBody: parts.some((part) => typeof part !== 'string' && part.usesBody),
+    usesBody: parts.some((part) => typeof part !== 'string' && part.expression.usesBody),
     render: (message) => {
       let rendered = ''
-      for (const part of parts) rendered += typeof part === 'string' ? part : valueOf(part, message)
+      for (const part of parts) rendered += typeof part === 'string' ? part : fill(part, message)
       return rendered
     },
   }
 }
 
-function problemOf(value: string | undefined, refused: RegExp | undefined): string | undefined {
+/** @param mayQuote false where the value may hold a secret of the config's. */
+function problemOf(value: string | undefined, refused: RegExp | undefined, mayQuote: boolean): string | undefined {
   if (value === undefined) return 'gives no text'
   if (value === '') return 'is empty'
-  if (BREAKS.test(value)) return `gives ${quote(value)}, which holds a line break or NUL`
-  if (refused?.test(value) === true) return `gives ${quote(value)}, which holds a separator or a wildcard`
+  const found = mayQuote ? quote(value) : 'a value'
+  if (BREAKS.test(value)) return `gives ${found}, which holds a line break or NUL`
+  if (refused?.test(value) === true) return `gives ${found}, which holds a separator or a wildcard`
   return undefined
 }
 
 /** Literal text and expressions, in turn. */
-function parse(text: string, shown: string): (string | Expression)[] {
-  const parts: (string | Expression)[] = []
+function parse(text: string, options: TemplateOptions): (string | Slot)[] {
+  const parts: (string | Slot)[] = []
   let literal = ''
   let index = 0
   while (index < text.length) {
@@ -84,7 +91,7 @@ function parse(text: string, shown: string): (string | Expression)[] {
       const end = closing(text, index)
       if (literal !== '') parts.push(literal)
       literal = ''
-      parts.push(compileAt(text.slice(index + 1, end), index + 1, shown === text))
+      parts.push(slot(text.slice(index + 1, end), index + 1, options))
       index = end + 1
     }
   }
@@ -95,9 +102,14 @@ function parse(text: string, shown: string): (string | Expression)[] {
   return parts
 }
 
-function compileAt(text: string, offset: number, mayShow: boolean): Expression {
+function slot(text: string, offset: number, { refuse, shown }: TemplateOptions): Slot {
+  const refused = typeof refuse === 'function' ? refuse(text.trim()) : refuse
   try {
-    return compileExpression(text, 'scalar', mayShow ? text : '…')
+    return {
+      expression: compileExpression(text, 'scalar', shown === undefined ? text : '…'),
+      // A global or sticky expression would remember where it was.
+      refused: refused && new RegExp(refused.source, refused.flags.replace(/[gy]/g, '')),
+    }
   } catch (error) {
     if (error instanceof ExpressionError) throw new ExpressionError(error.message, offset + error.offset)
     throw error

@@ -8,14 +8,11 @@
  * only with upgrades that nobody else has dispatched.
  */
 import { EventEmitter } from 'node:events'
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
-import type { ServerOptions } from 'ws'
 
-/** How long a browser that was sent a close frame may take to answer it (milliseconds). */
-const CLOSE_TIMEOUT = 2_000
 /** No endpoint's `max-payload` can exceed this many bytes; each endpoint enforces its own. */
 const MAX_PAYLOAD = 64 * 1024 * 1024
 /** Smaller messages (bytes) are not worth compressing. */
@@ -25,18 +22,18 @@ const DEFLATE_THRESHOLD = 1_024
 export async function registerWebSocket(scope: FastifyInstance): Promise<void> {
   if (scope.hasDecorator('websocketServer')) return
   const upgrades = new EventEmitter()
-  const server: ServerOptions & { closeTimeout: number } = {
-    server: upgrades as unknown as Server,
-    maxPayload: MAX_PAYLOAD,
-    closeTimeout: CLOSE_TIMEOUT,
-    // Endpoints that have not switched compression on do not let it be negotiated.
-    perMessageDeflate: { threshold: DEFLATE_THRESHOLD },
-  }
   await scope.register(fastifyWebsocket, {
-    options: server,
-    // What becomes of an endpoint's sockets is the endpoint's business, and settled before this runs.
+    options: {
+      server: upgrades as unknown as Server,
+      maxPayload: MAX_PAYLOAD,
+      // Endpoints that have not switched compression on do not let it be negotiated. Each message is compressed by
+      // itself, so that one client's memory does not grow with what it was sent.
+      perMessageDeflate: { threshold: DEFLATE_THRESHOLD, serverNoContextTakeover: true, clientNoContextTakeover: true },
+    },
+    // The endpoints have closed their connections by now; one that is left would hold the server's end for ever.
     preClose: (done) => {
       scope.server.off('upgrade', forward)
+      for (const websocket of scope.websocketServer.clients) websocket.terminate()
       scope.websocketServer.close()
       done()
     },
@@ -47,7 +44,9 @@ export async function registerWebSocket(scope: FastifyInstance): Promise<void> {
   })
 
   function forward(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (!isDispatched(request)) upgrades.emit('upgrade', request, socket, head)
+    if (isDispatched(request)) return
+    upgrades.emit('upgrade', request, socket, head)
+    endAfterResponse(socket)
   }
   // When the server is ready every plugin has added its listener: this one comes last.
   scope.addHook('onReady', async () => {
@@ -58,4 +57,18 @@ export async function registerWebSocket(scope: FastifyInstance): Promise<void> {
 /** Whether some @fastify/websocket has dispatched this request: it leaves the socket on it, under a symbol. */
 function isDispatched(request: IncomingMessage): boolean {
   return Object.getOwnPropertySymbols(request).some((symbol) => symbol.description === 'ws-socket')
+}
+
+/**
+ * Ends the connection of an upgrade that was answered with an ordinary response. @fastify/websocket does it for routes
+ * of its scope. The routes beside it, and those that there are not, would leave the connection open for ever: nobody
+ * reads from it any more, so that nobody sees its end either.
+ */
+function endAfterResponse(socket: Duplex): void {
+  const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
+  const end = (): void => {
+    socket.end(() => socket.destroy())
+  }
+  if (response?.writableFinished === true) end()
+  else response?.once('finish', end)
 }

@@ -2,7 +2,7 @@
  * Floor 1. The routes: from each source to its targets, with the steps on the way.
  */
 import { compileExpression, ExpressionError, type Expected, type Expression } from '../expression.ts'
-import { compileTemplate, type Template } from '../template.ts'
+import { compileTemplate, type Template, type TemplateOptions } from '../template.ts'
 import type { Capabilities } from '../types.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { secretsIn } from './interpolation.ts'
@@ -14,6 +14,7 @@ import {
   type ConfigNode,
   type MapEntry,
   type MapNode,
+  type Piece,
   type ScalarNode,
 } from './node.ts'
 import { unknownKey } from './problems.ts'
@@ -53,8 +54,11 @@ const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
  * does not know its target's protocol, so it keeps clear of them all.
  */
 const SEPARATORS = /[\s.:/\\*?#+>[\]]/
+/** What the message's own topic may not hold either. Its separators are its source's, and no sender's invention. */
+const WILDCARDS = /[\s\\*?#+>[\]]/
 /** What a variable may add to an expression: names, numbers and the insides of text, but nothing that ends a text. */
 const HARMLESS = /^[\w.:@-]*$/
+const NOT_HARMLESS = "cannot stand here: in an expression it may hold letters, digits, '_', '.', ':', '@' and '-' alone"
 
 export class RouteReader {
   /** Endpoints that some route names. */
@@ -172,12 +176,14 @@ export class RouteReader {
 
   #steps(item: MapNode, label: string): Omit<LaneConfig, 'to'> {
     const value = (key: string): ConfigNode | undefined => item.entries.get(key)?.value
+    const target = value('to')
+    const what = target?.kind === 'scalar' ? target.text : ''
     const steps = {
       when: this.#expression(value('when'), 'bool', `${label}: when`),
       map: this.#expression(value('map'), 'any', `${label}: map`),
       key: this.#expression(value('key'), 'string', `${label}: key`),
-      headers: this.#headers(value('headers'), `${label}: headers`),
-      topic: this.#template(value('topic'), `${label}: topic`, SEPARATORS, item),
+      headers: this.#headers(value('headers'), `${label}: headers`, what),
+      topic: this.#template(value('topic'), `${label}: topic`, { what, refuse: refusedIn }),
       optional: this.#optional(value('optional'), `${label}: optional`),
     }
     return Object.fromEntries(Object.entries(steps).filter(([, step]) => step !== undefined)) as typeof steps
@@ -191,7 +197,7 @@ export class RouteReader {
     return value === true
   }
 
-  #headers(node: ConfigNode | undefined, label: string): Record<string, Template> | undefined {
+  #headers(node: ConfigNode | undefined, label: string, what: string): Record<string, Template> | undefined {
     if (node === undefined || (node.kind === 'scalar' && node.broken)) return undefined
     if (node.kind !== 'map') {
       this.#diagnostics.error(`${label}: expected a map of names to values, got ${shown(node)}`, node.offset)
@@ -200,7 +206,7 @@ export class RouteReader {
     const headers: Record<string, Template> = {}
     for (const { key, offset, value } of node.entries.values()) {
       if (!HEADER_NAME.test(key)) this.#diagnostics.error(`${label}: ${quote(key)} cannot be a header's name`, offset)
-      const template = this.#template(value, `${label}: ${quote(key)}`)
+      const template = this.#template(value, `${label}: ${quote(key)}`, { what, part: `header ${quote(key)}` })
       if (template !== undefined) headers[key] = template
     }
     return headers
@@ -209,25 +215,24 @@ export class RouteReader {
   #expression(node: ConfigNode | undefined, expects: Expected, label: string): Expression | undefined {
     const scalar = this.#source(node, 'an expression', label)
     if (scalar === undefined) return undefined
-    if (scalar.pieces?.some((piece) => piece.variable !== undefined && !HARMLESS.test(piece.text)) === true) {
-      const may = "in an expression it may hold letters, digits, '_', '.', ':', '@' and '-' alone"
-      this.#diagnostics.error(`${label}: ${shown(scalar)} cannot stand here: ${may}`, scalar.offset)
+    const { pieces = [] } = scalar
+    if (!pieces.every(({ variable, text }) => variable === undefined || HARMLESS.test(text))) {
+      this.#diagnostics.error(`${label}: ${shown(scalar)} ${NOT_HARMLESS}`, scalar.offset)
       return undefined
     }
     return this.#compile(scalar, label, () => compileExpression(scalar.text, expects, writtenText(scalar)))
   }
 
-  #template(node: ConfigNode | undefined, label: string, refuse?: RegExp, lane?: MapNode): Template | undefined {
+  #template(node: ConfigNode | undefined, label: string, options: TemplateOptions): Template | undefined {
     const scalar = this.#source(node, 'text', label)
     if (scalar === undefined) return undefined
-    // A variable's value is text, whatever braces it has.
-    const text =
-      scalar.pieces
-        ?.map((piece) => (piece.variable === undefined ? piece.text : piece.text.replace(/[{}]/g, '$&$&')))
-        .join('') ?? scalar.text
-    const to = lane?.entries.get('to')?.value
-    const what = to?.kind === 'scalar' ? to.text : ''
-    return this.#compile(scalar, label, () => compileTemplate(text, { refuse, what, shown: writtenText(scalar) }))
+    if (scalar.pieces === undefined) return this.#compile(scalar, label, () => compileTemplate(scalar.text, options))
+    const text = templateText(scalar.pieces)
+    if (text === undefined) {
+      this.#diagnostics.error(`${label}: ${shown(scalar)} ${NOT_HARMLESS}`, scalar.offset)
+      return undefined
+    }
+    return this.#compile(scalar, label, () => compileTemplate(text, { ...options, shown: writtenText(scalar) }))
   }
 
   /** A scalar to be compiled. Numbers and booleans are expressions and text, too. */
@@ -256,4 +261,27 @@ export class RouteReader {
       return undefined
     }
   }
+}
+
+/** What a value in a route's `topic` may not hold. An endpoint's name is the config's own, and may hold anything. */
+function refusedIn(expression: string): RegExp | undefined {
+  if (expression === 'source') return undefined
+  return expression === 'topic' ? WILDCARDS : SEPARATORS
+}
+
+/**
+ * A template whose variables are text, whatever braces their values have.
+ * @returns undefined where one within an expression holds more than it may there.
+ */
+function templateText(pieces: readonly Piece[]): string | undefined {
+  let text = ''
+  for (const piece of pieces) {
+    const literal = text.replace(/\{\{|\}\}/g, '')
+    const isWithin = literal.lastIndexOf('{') > literal.lastIndexOf('}')
+    if (piece.variable === undefined) text += piece.text
+    else if (!isWithin) text += piece.text.replace(/[{}]/g, '$&$&')
+    else if (HARMLESS.test(piece.text)) text += piece.text
+    else return undefined
+  }
+  return text
 }
