@@ -72,7 +72,7 @@ export class Client {
   hasMoved(): boolean {
     const socket = this.#socket
     const queued = socket === undefined ? 0 : writeQueueSize(socket)
-    const completed = (socket?.bytesWritten ?? 0) - this.pending
+    const completed = socket === undefined ? -this.pending : socket.bytesWritten - socket.writableLength
     const moved = completed !== this.#completed || queued !== this.#queued
     this.#completed = completed
     this.#queued = queued
@@ -93,11 +93,9 @@ export interface Frame {
   offset: number
 }
 
-/** The clients of one path. What else is here is of the turn that is being written, and empty between two. */
+/** The clients of one path. */
 export class Group {
   readonly clients = new Set<Client>()
-  /** Its own frames, in order. */
+  /** During a flush: its own frames of this turn, in order. */
   frames: Frame[] = []
-  /** Everyone's frames and its own, in order; undefined while it has none of its own. */
-  buffer: Buffer | undefined
 }

@@ -166,7 +166,7 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
     websocket.on('message', (data, isBinary) => this.#onMessage(client, data as Buffer, isBinary))
     websocket.on('pong', () => this.#watch.heard(client))
     websocket.on('error', (err) => this.#onError(client, err))
-    websocket.on('close', () => this.#onClose(client))
+    websocket.on('close', (code) => this.#onClose(client, code))
     this.#fanOut.add(client)
     this.counters.opened++
     this.log.debug({ connection: client.id }, 'a client connected')
@@ -229,9 +229,9 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
     this.#watch.limit(client)
   }
 
-  #onClose(client: Client): void {
+  #onClose(client: Client, code: number): void {
     this.#fanOut.delete(client)
-    this.log.debug({ connection: client.id }, 'a client is gone')
+    this.log.debug({ connection: client.id, code }, 'a client is gone')
     if (this.#fanOut.clients.size === 0) this.#onEmpty?.()
   }
 

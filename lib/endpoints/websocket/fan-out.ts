@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import { type Client, type Frame, Group } from './client.ts'
 import { BINARY, frameLength, type Opcode, TEXT } from './frame.ts'
-import { clear, layOut, partsAround, type Turn } from './turn.ts'
+import { layOut, merge, partsAround, type Turn } from './turn.ts'
 
 /** Frames are written before those of one turn are more bytes than this. */
 const MAX_TURN = 256 * 1024
@@ -90,12 +90,12 @@ export class FanOut {
     this.#frames = []
     this.#bytes = 0
     const turn = layOut(frames, this.clients, this.#opcode)
-    if (turn.broadcasts > 0) {
-      for (const client of this.clients) this.#deliver(client, turn)
-    } else {
-      for (const group of turn.groups) for (const client of group.clients) this.#deliver(client, turn)
+    for (const group of turn.broadcasts > 0 ? this.#groups.values() : turn.groups) {
+      // One group after the other: its buffer is gone, or in its clients' queues, when the next one's is made.
+      const buffer = merge(turn.everyone, group.frames, this.#opcode)
+      for (const client of group.clients) this.#deliver(client, turn, buffer)
+      if (group.frames.length > 0) group.frames = []
     }
-    clear(turn)
     this.#count()
     for (const client of this.#overflowed.splice(0)) this.#options.onOverflow(client)
   }
@@ -108,7 +108,7 @@ export class FanOut {
     this.#deliveredBytes = 0
   }
 
-  #deliver(client: Client, turn: Turn): void {
+  #deliver(client: Client, turn: Turn, buffer: Buffer): void {
     const { direct, excepted, websocket } = client
     const group = client.group as Group
     client.excepted = undefined
@@ -117,7 +117,6 @@ export class FanOut {
       this.#deliverByWs(client, turn.broadcasts > 0 ? turn.frames : group.frames)
       return
     }
-    const buffer = group.buffer ?? turn.everyone
     if (direct.writableLength + buffer.length > this.#options.limit) {
       this.#overflowed.push(client)
       return

@@ -16,11 +16,14 @@ export interface Turn {
   readonly everyone: Buffer
   /** How many frames {@link everyone} holds. */
   readonly broadcasts: number
-  /** Those that have frames of their own; their `frames` and `buffer` are set. */
+  /** Those that have frames of their own. */
   readonly groups: readonly Group[]
 }
 
-/** Makes the turn's buffers. Each client of `clients` that is excepted from frames due to it gets them listed. */
+/**
+ * Lays the frames for everyone out, and gives each group its own. Each of the endpoint's `clients` that is excepted from
+ * frames that are due to it has them listed.
+ */
 export function layOut(frames: readonly Frame[], clients: ReadonlySet<Client>, opcode: Opcode): Turn {
   let length = 0
   for (const frame of frames) if (frame.group === undefined) length += frame.length
@@ -40,20 +43,12 @@ export function layOut(frames: readonly Frame[], clients: ReadonlySet<Client>, o
     if (except === undefined || !clients.has(except)) continue
     if (group === undefined || group === except.group) (except.excepted ??= []).push(frame)
   }
-  for (const group of groups) group.buffer = merge(everyone, group.frames, opcode)
   return { frames, everyone, broadcasts, groups }
 }
 
-/** Gives the turn's buffers back. */
-export function clear({ groups }: Turn): void {
-  for (const group of groups) {
-    group.frames = []
-    group.buffer = undefined
-  }
-}
-
-/** A copy of `everyone` with a group's frames where they belong. */
-function merge(everyone: Buffer, frames: readonly Frame[], opcode: Opcode): Buffer {
+/** What a group's clients get: `everyone` with the group's frames where they belong. Not copied where it has none. */
+export function merge(everyone: Buffer, frames: readonly Frame[], opcode: Opcode): Buffer {
+  if (frames.length === 0) return everyone
   let { length } = everyone
   for (const frame of frames) length += frame.length
   const merged = Buffer.allocUnsafe(length)
