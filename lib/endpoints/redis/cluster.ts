@@ -6,9 +6,19 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { Cluster, ClusterOptions, Redis } from 'ioredis'
+import { within } from '../../deadline.ts'
 import { abortable } from './abort.ts'
 import type { Address } from './address.ts'
-import { CLUSTER_ONCE, connectionName, ONCE, plainError, type OpenedClient, type Role } from './client.ts'
+import {
+  CLUSTER_ONCE,
+  connectionName,
+  DEFAULT_PORT,
+  isErrorReply,
+  ONCE,
+  plainError,
+  type OpenedClient,
+  type Role,
+} from './client.ts'
 import { connectorOf, serverConnector, type ConnectorClass } from './connector.ts'
 
 export interface ClusterUse {
@@ -24,6 +34,9 @@ export interface ClusterUse {
 /** What ioredis says of a node whose socket has an error to tell. */
 const UNINFORMATIVE = /^(Connection is closed\.|None of startup nodes is available|Failed to refresh slots cache\.)$/
 
+/** A node that is asked whether it is there has so long to answer (milliseconds), before the next one is asked. */
+const ANSWER_TIMEOUT = 1_000
+
 export async function clusterClient(use: ClusterUse): Promise<OpenedClient> {
   const { role, sharded, make } = use
   let lastError: Error | undefined
@@ -33,35 +46,44 @@ export async function clusterClient(use: ClusterUse): Promise<OpenedClient> {
     throw explain(plainError(error))
   })
   if (!sharded) return nodeClient(masters, role)
-  const nodes = masters.map(({ options: { host = '', port = 0 } }) => ({ host, port }))
-  const client = make(nodes, { ...CLUSTER_ONCE, shardedSubscribers: role === 'subscriber' }, Connector)
+  const client = make(addressesOf(masters), { ...CLUSTER_ONCE, shardedSubscribers: role === 'subscriber' }, Connector)
   if (role === 'subscriber') tellOfMoves(client)
   return { client, owned: true, explain, probe: () => probeNodes(client) }
 }
 
-/** A client for one of a cluster's masters. */
-export function nodeClient(masters: readonly Redis[], role: Role): OpenedClient {
-  const master = masters[Math.floor(Math.random() * masters.length)]
-  if (master === undefined) throw new Error('the cluster has no master')
-  const settings = { ...ONCE, Connector: connectorOf(master.options), connectionName: connectionName(role) }
-  const client = master.duplicate(settings)
+/** A client for the first of these nodes. */
+export function nodeClient([node]: readonly Redis[], role: Role): OpenedClient {
+  if (node === undefined) throw new Error('the cluster has no master that answers')
+  const settings = { ...ONCE, Connector: connectorOf(node.options), connectionName: connectionName(role) }
+  const client = node.duplicate(settings)
   return { client, owned: true, probe: () => probeMember(client) }
 }
 
+export function addressesOf(nodes: readonly Redis[]): Address[] {
+  return nodes.map(({ options: { host = '', port = DEFAULT_PORT } }) => ({ host, port }))
+}
+
+/** From a random one on, so that relays spread over the nodes, and no node that is down is always the first. */
+export function rotated<Item>(items: readonly Item[]): Item[] {
+  const first = Math.floor(Math.random() * items.length)
+  return [...items.slice(first), ...items.slice(0, first)]
+}
+
 /**
- * The cluster's masters, as the first of the seeds knows them that knows any: one may be down, and one may have left the
- * cluster and know only itself. Not connected.
+ * The cluster's masters that answer, as the first of the seeds knows them that knows any: one may be down, and one may
+ * have left the cluster and know only itself. Not connected any more.
  */
 async function discover({ seeds, make, signal }: ClusterUse, Connector: ConnectorClass): Promise<readonly Redis[]> {
   let lastError: unknown
-  const first = Math.floor(Math.random() * seeds.length)
-  for (const seed of [...seeds.slice(first), ...seeds.slice(0, first)]) {
+  for (const seed of rotated(seeds)) {
     const guide = make([seed], { ...CLUSTER_ONCE, enableReadyCheck: false }, Connector)
     try {
       await abortable(connect(guide), signal)
-      const masters = guide.nodes('master')
-      if (masters.length > 0) return masters
-      lastError = new Error(`${seed.host}:${seed.port} belongs to no cluster`)
+      const masters = rotated(guide.nodes('master'))
+      const answers = await abortable(Promise.all(masters.map(isThere)), signal)
+      const there = masters.filter((_master, index) => answers[index])
+      if (there.length > 0) return there
+      lastError = new Error(`${seed.host}:${seed.port} knows no master that answers`)
     } catch (error) {
       signal.throwIfAborted()
       lastError = error
@@ -70,6 +92,10 @@ async function discover({ seeds, make, signal }: ClusterUse, Connector: Connecto
     }
   }
   throw lastError
+}
+
+function isThere(node: Redis): Promise<boolean> {
+  return within(ANSWER_TIMEOUT, node.ping()).catch(isErrorReply)
 }
 
 /** ioredis leaves the promise open where a connected cluster ends before it is ready. */

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Cluster, Redis } from 'ioredis'
 import { errors } from '../../errors.ts'
 import { connectionName, NODE, ONCE, type Client, type OpenClient } from './client.ts'
-import { clusterClient, type ClusterUse, nodeClient } from './cluster.ts'
+import { addressesOf, clusterClient, type ClusterUse, nodeClient, rotated } from './cluster.ts'
 import { connectorOf } from './connector.ts'
 
 /** What the connection without a namespace is called. */
@@ -19,9 +19,9 @@ export function hostClients(scope: FastifyInstance, name: string, sharded: boole
     const client = findClient(scope, name)
     if (client.isCluster) {
       const cluster = client as Cluster
-      const masters = cluster.nodes('master')
-      if (!sharded) return nodeClient(masters, role)
-      const seeds = masters.map(({ options: { host = '', port = 0 } }) => ({ host, port }))
+      const masters = rotated(cluster.nodes('master'))
+      if (!sharded) return nodeClient([...masters.filter(({ status }) => status === 'ready'), ...masters], role)
+      const seeds = addressesOf(masters)
       const make: ClusterUse['make'] = (nodes, settings, Connector) =>
         cluster.duplicate([...nodes], { ...settings, redisOptions: { ...NODE, Connector } })
       return clusterClient({ role, sharded, signal, seeds, make })
