@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { load as parse } from 'js-yaml'
+import { loadConfig } from '../lib/config.ts'
 import type { PluginRegistries } from '../lib/discovery.ts'
 import { configSchema, duration, size } from '../lib/schema.ts'
 import { endpointType, load, registries, withParameters } from './config/support.ts'
@@ -90,20 +91,30 @@ describe('the JSON Schema of a whole config', () => {
     assert.deepEqual(errorsOf(withParameters('any: thing', 'araldo-foo')), [])
   })
 
-  it("has a type's own references within the type", () => {
+  it("has a type's own references within the type", async () => {
     const found = registries()
     found.endpoints.add(
       endpointType('endpoint-tree', {
         $id: 'https://example.com/tree',
         type: 'object',
-        properties: { at: { type: 'array', items: { type: 'object', properties: { x: { type: 'number' } } } } },
+        properties: { at: { $ref: '#/definitions/node' } },
+        definitions: {
+          node: { type: 'object', properties: { x: size(), next: { $ref: '#/definitions/node' } } },
+        },
       }),
       'the test',
     )
-    assert.deepEqual(errorsOf(withParameters('at: [{ x: 1 }]', 'endpoint-tree'), found), [])
+    assert.deepEqual(errorsOf(withParameters('at: { next: { x: 1MiB } }', 'endpoint-tree'), found), [])
     assert.ok(
-      errorsOf(withParameters('at: [{ y: 1 }]', 'endpoint-tree'), found).includes(`${ENTRY}/at/0 additionalProperties`),
+      errorsOf(withParameters('at: { next: { y: 1 } }', 'endpoint-tree'), found).includes(
+        `${ENTRY}/at/next additionalProperties`,
+      ),
     )
+    const { endpoints } = await loadConfig(withParameters('at: { next: { x: 1MiB } }', 'endpoint-tree'), found)
+    assert.deepEqual(endpoints[0]?.options, { at: { next: { x: 1048576 } } })
+    await assert.rejects(loadConfig(withParameters('at: { next: { y: 1 } }', 'endpoint-tree'), found), {
+      message: /endpoint 'e': at: next: unknown key 'y'; its keys are 'x' and 'next'/,
+    })
   })
 })
 

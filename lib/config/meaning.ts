@@ -28,12 +28,13 @@ export function capabilitiesOf(entry: Entry<CapableType>, diagnostics: Diagnosti
   const secrets = new Set<string>()
   secretsIn(parameters, secrets)
   try {
+    const before = diagnostics.errors
     for (const { path, message } of type.check?.(options) ?? []) {
       const place = parameters.entries.get(path)
       const where = path === '' ? label : `${label}: ${path}`
       diagnostics.error(`${where}: ${redact(oneLine(message), secrets)}`, place?.value.offset ?? offset)
     }
-    return type.capabilities(options)
+    return diagnostics.errors === before ? type.capabilities(options) : undefined
   } catch (error) {
     const reason = redact(oneLine(reasonOf(error)), secrets)
     diagnostics.error(`${label}: ${quote(type.id)} failed on these parameters: ${reason}`, offset)

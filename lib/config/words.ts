@@ -55,7 +55,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let best: string | undefined
   // What comes before a dash is often the same for all: `endpoint-kafka` is no slip of `endpoint-mock`.
   const own = wanted.slice(wanted.lastIndexOf('-') + 1)
-  let limit = Math.min(4, Math.max(1, Math.floor(own.length / 3)))
+  let limit = wanted.length < 2 ? 0 : Math.min(4, Math.max(1, Math.floor(own.length / 3)))
   let looked = 0
   for (const candidate of candidates) {
     if (candidate === word) continue

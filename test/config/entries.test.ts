@@ -140,3 +140,13 @@ describe('parameters', () => {
     ])
   })
 })
+
+it('an endpoint that its type refuses is not held against the routes that name it', async () => {
+  const text = withParameters('url: whole')
+    .replace('[e]', '[e, out]')
+    .replace('routes:', '    - { name: out, id: endpoint-picky, url: whole }\nroutes:')
+  assert.deepEqual(await problems(text), [
+    "3:13 error: endpoint 'e': as a whole",
+    "6:15 error: endpoint 'out': as a whole",
+  ])
+})

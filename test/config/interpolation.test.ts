@@ -235,6 +235,10 @@ describe('in an expression or a template', () => {
         /^8:13 error: .*when: the value of \$\{REGION\} cannot stand here: in an expression it may hold/,
       )
     }
+    const [within] = await problems(withLane('topic: "a.{body.${T}}"'), { env: { T: 'x + body.y' } })
+    assert.match(within ?? '', /^8:14 error: .*topic: the value of \$\{T\} cannot stand here/)
+    const inside = await load(withLane('topic: "{{a}}.{body.${T}}"'), { env: { T: 'region' } })
+    assert.equal(inside.routes[0]?.lanes[0]?.topic?.render(message), '{a}.eu')
     const config = await load(withLane('topic: ${T}'), { env: { T: '{topic}' } })
     assert.equal(config.routes[0]?.lanes[0]?.topic?.render(message), '{topic}')
   })
@@ -243,9 +247,12 @@ describe('in an expression or a template', () => {
     const env = { FIELD: 'hunter2' }
     const [found] = await problems(withLane('when: ${FIELD} > 1'), { env })
     assert.equal(found, "8:13 error: route 'a' → 'b': when: it cannot be compiled with the value of ${FIELD} in it")
-    const config = await load(withLane('when: body.${FIELD} > 1\ntopic: "{body.region}${FIELD}"\nkey: body.${FIELD}'), {
-      env,
-    })
+    const config = await load(
+      withLane(`when: body.\${FIELD} > 1\ntopic: "{'.\${FIELD}' + topic}"\nkey: body.\${FIELD}`),
+      {
+        env,
+      },
+    )
     const [{ when, topic, key } = assert.fail()] = config.routes[0]?.lanes ?? []
     const empty = new Message({ source: 'a', marshaller: json, body: { region: '' } })
     for (const run of [() => when?.evaluate(message), () => key?.evaluate(message), () => topic?.render(empty)]) {

@@ -16,7 +16,7 @@ describe('a route', () => {
       'to nowhere',
       'a: [b, out, in2]',
       [
-        "7:7 error: route 'a' → 'b': no endpoint is named 'b'; did you mean 'a'?",
+        "7:7 error: route 'a' → 'b': no endpoint is named 'b'; there are 'a', 'in' and 'out'",
         "7:15 error: route 'a' → 'in2': no endpoint is named 'in2'; did you mean 'in'?",
       ],
     ],

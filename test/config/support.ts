@@ -52,6 +52,8 @@ const picky = endpointType(
     anyOf: [{ required: ['url'] }, { required: ['host'] }],
   },
   {
+    // What is refused here is no end of anything: routes must not be blamed for that as well.
+    capabilities: ({ url }: PickyOptions) => (url === 'whole' ? { source: null, target: null } : BOTH),
     *check({ url, host, secret }: PickyOptions) {
       if (url !== undefined && host !== undefined) yield { path: 'host', message: "stands beside 'url'" }
       if (url === 'throw') throw new Error(`thrown with ${secret}`)

@@ -14,9 +14,11 @@ describe('the nearest name', () => {
     ['endpoint-kafka', ['endpoint-mock', 'endpoint-redis'], undefined],
     ['endpoint-websoket', ['endpoint-mock', 'endpoint-websocket'], 'endpoint-websocket'],
     ['araldo.marshaling', ['araldo.marshalling', 'araldo.endpoints.endpoint'], 'araldo.marshalling'],
-    ['b', ['a', 'out'], 'a'],
+    ['b', ['a', 'out'], undefined],
+    ['A', ['a'], 'a'],
+    ['redis-1', ['redis-2'], 'redis-2'],
     ['anything', ['nothing like it'], undefined],
-    ['', ['a'], 'a'],
+    ['', ['a'], undefined],
     ['same', ['same'], undefined],
   ] as [string, string[], string | undefined][]) {
     it(`to '${word}' is ${expected ?? 'none'}`, () => assert.equal(nearest(word, candidates), expected))
