@@ -52,12 +52,20 @@ export type AraldoOptions = CommonOptions &
     | ConfigObject
   )
 
+const CONFIG_MISSING =
+  "the plugin's option 'config' is missing: a file's path, YAML text, or an object of the same shape"
+
 /** What Fastify gives a plugin or a hook if the host says nothing (milliseconds). */
 const DEFAULT_PLUGIN_TIMEOUT = 10_000
 /** Our own deadlines end this much (milliseconds) before Fastify's, so that ours give the clearer error. */
 const MARGIN = 500
 
 async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise<void> {
+  if (Object.hasOwn(fastify, 'araldo')) {
+    throw new errors.CONFIG(
+      'this scope of the server has a relay already: register the other one in a scope of its own',
+    )
+  }
   const config = await configOf(options)
   const log = fastify.log.child({ module: 'araldo' }, levelOf(config))
   for (const warning of config.warnings) log.warn({ line: warning.line }, warning.message)
@@ -98,6 +106,10 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
       throw error
     }
   })
+  // Fastify's listen() does not look whether close() was called meanwhile: nobody else would close the port.
+  fastify.addHook('onListen', async () => {
+    if (started.closing) fastify.server.close()
+  })
 }
 
 /**
@@ -120,6 +132,8 @@ export function createRegistries(types: readonly (EndpointType | MarshallerType)
 
 async function configOf(options: AraldoOptions): Promise<Config> {
   const input = 'config' in options ? options.config : configObjectOf(options)
+  if (typeof input !== 'string' && (typeof input !== 'object' || input === null))
+    throw new errors.CONFIG(CONFIG_MISSING)
   if (typeof input === 'object' && isLoaded(input)) return input
   return loadConfig(input, createRegistries(options.types), { directory: options.directory })
 }
@@ -130,6 +144,7 @@ function isLoaded(config: ConfigObject | Config): config is Config {
 }
 
 function configObjectOf({ global, plugins, routes }: ConfigObject): ConfigObject {
+  if (plugins === undefined && routes === undefined) throw new errors.CONFIG(CONFIG_MISSING)
   return {
     ...(global === undefined ? {} : { global }),
     ...(plugins === undefined ? {} : { plugins }),

@@ -108,7 +108,7 @@ export class Relay implements Araldo {
    * @throws ARALDO_ERR_ENDPOINT_REQUIRED
    */
   async start(timeout: number): Promise<void> {
-    if (this.#closing !== undefined) return
+    if (this.closing) return
     const endpoints = [...this.endpoints.values()]
     const firsts = endpoints.map((endpoint) => firstAttempt(endpoint))
     const isSource = (endpoint: Endpoint): boolean => this.router.routes.has(endpoint.name)
