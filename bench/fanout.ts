@@ -4,7 +4,8 @@ import { startRedis } from '../test/support/redis.ts'
 import type { LoadOptions, LoadResult } from './load/measure.ts'
 import { median } from './measure.ts'
 import { runOnLoadCore, SERVER_CORE } from './pinned.ts'
-import { type Peer, peers, presentPeers } from './servers/index.ts'
+import { measureQuietly } from './quiet.ts'
+import { type Broker, type Peer, peers, presentPeers } from './servers/index.ts'
 import { count, figure, type Row, table } from './table.ts'
 
 export interface FanoutOptions {
@@ -12,6 +13,8 @@ export interface FanoutOptions {
   /** Messages a second. */
   readonly rates: readonly number[]
   readonly clients: number
+  /** How long a measurement waits for the machine to be quiet (seconds). */
+  readonly patience: number
   /** Waited before memory is read. */
   readonly settleSeconds: number
   readonly warmUpSeconds: number
@@ -45,7 +48,7 @@ export async function fanout(options: FanoutOptions): Promise<string> {
   try {
     for (const rate of options.rates) {
       const runners = present.filter(({ maxRate = Infinity }) => rate <= maxRate)
-      const results = await measureAll(runners, rate, redis.port, options)
+      const results = await measureAll(runners, rate, redis, options)
       const rows = [...results].map(([peer, rounds]) => rowOf(peer, rounds, options.clients))
       sections.push(`#### ${count(rate)} messages/s, ${count(options.clients)} clients\n\n${table(HEAD, rows)}`)
     }
@@ -60,13 +63,14 @@ export async function fanout(options: FanoutOptions): Promise<string> {
 async function measureAll(
   runners: readonly Peer[],
   rate: number,
-  redisPort: number,
+  redis: Broker,
   options: FanoutOptions,
 ): Promise<Map<Peer, LoadResult[]>> {
   const results = new Map<Peer, LoadResult[]>(runners.map((peer) => [peer, []]))
   for (let round = 1; round <= options.rounds; round++) {
     for (const [peer, rounds] of results) {
-      const result = await measureOne(peer, rate, redisPort, options)
+      const measure = (): Promise<LoadResult> => measureOne(peer, rate, redis, options)
+      const result = await measureQuietly(options.patience, measure, othersShare)
       rounds.push(result)
       options.progress(`round ${round}, ${rate} messages/s, ${peer.name}: ${describe(result)}`)
     }
@@ -78,20 +82,19 @@ async function measureAll(
 export async function measureOne(
   peer: Peer,
   rate: number,
-  redisPort: number,
+  redis: Broker,
   amounts: Pick<FanoutOptions, 'clients' | 'settleSeconds' | 'warmUpSeconds' | 'seconds'>,
 ): Promise<LoadResult> {
-  const { process: server, port, brokerPort } = await peer.start(SERVER_CORE, redisPort)
-  const { dialect, stalled = 0 } = peer
-  const pid = server.pid as number
+  const { process: server, port, broker } = await peer.start(SERVER_CORE, redis)
   const { clients, settleSeconds, warmUpSeconds, seconds } = amounts
   const load: LoadOptions = {
-    dialect,
-    pid,
+    dialect: peer.dialect,
+    pid: server.pid as number,
     port,
-    brokerPort,
+    brokerPort: broker.port,
+    brokerPid: broker.process.pid as number,
     clients,
-    stalled,
+    stalled: peer.stalled ?? 0,
     rate,
     settleSeconds,
     warmUpSeconds,
@@ -113,6 +116,11 @@ function deliveryRate({ deliveries, seconds }: LoadResult): number {
   return deliveries / seconds
 }
 
+/** CPU seconds a second that others used meanwhile. */
+function othersShare({ othersCpuSeconds, seconds }: LoadResult): number {
+  return othersCpuSeconds / seconds
+}
+
 function describe(result: LoadResult): string {
   const share = (seconds: number): string => `${Math.round((100 * seconds) / result.seconds)} %`
   return [
@@ -121,23 +129,19 @@ function describe(result: LoadResult): string {
     `p50 ${figure(result.p50)} ms`,
     `server ${share(result.cpuSeconds)}`,
     `clients ${share(result.loadCpuSeconds)}`,
+    `others ${share(result.othersCpuSeconds)}`,
   ].join(', ')
 }
 
 function rowOf(peer: Peer, rounds: readonly LoadResult[], clients: number): Row {
   const middle = (value: (result: LoadResult) => number): number => median(rounds.map(value))
-  const offered = (result: LoadResult): number => result.published * (clients - (peer.stalled ?? 0))
+  const readers = clients - (peer.stalled ?? 0)
+  const arrived = middle((result) => result.deliveries / (result.published * readers))
   return [
     peer.title,
     middle(microseconds),
     middle(deliveryRate),
-    `${figure(
-      100 *
-        Math.min(
-          1,
-          middle((result) => result.deliveries / offered(result)),
-        ),
-    )} %`,
+    `${figure(100 * Math.min(1, arrived))} %`,
     middle((result) => result.p50),
     middle((result) => result.p99),
     middle((result) => result.kiBPerConnection),

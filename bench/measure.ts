@@ -17,6 +17,15 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[UTIME]) + Number(fields[STIME])) / TICKS_A_SECOND
 }
 
+/**
+ * CPU seconds that all processes of the machine have used. Without what the kernel does in interrupts: it is nobody's,
+ * and {@link cpuSeconds} does not have it either.
+ */
+export function busySeconds(): number {
+  const [, user, nice, system] = readFileSync('/proc/stat', 'utf8').split(/\s+/, 4)
+  return (Number(user) + Number(nice) + Number(system)) / TICKS_A_SECOND
+}
+
 /** Memory of a process that is in RAM (KiB). */
 export function residentKiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')

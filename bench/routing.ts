@@ -3,11 +3,14 @@ import { fileURLToPath } from 'node:url'
 import type { RouteOptions, RouteResult } from './load/route.ts'
 import { median } from './measure.ts'
 import { runOnServerCore } from './pinned.ts'
+import { untilQuiet } from './quiet.ts'
 import { figure, table } from './table.ts'
 
 export interface RoutingOptions {
   readonly rounds: number
   readonly seconds: number
+  /** How long a measurement waits for the machine to be quiet (seconds). */
+  readonly patience: number
   readonly progress: (line: string) => void
 }
 
@@ -26,10 +29,11 @@ const variants = [
 const HEAD = ['route from one mock to', 'messages/s', 'deliveries/s', 'µs a message']
 
 /** Measures and returns a Markdown table. */
-export async function routing({ rounds, seconds, progress }: RoutingOptions): Promise<string> {
+export async function routing({ rounds, seconds, patience, progress }: RoutingOptions): Promise<string> {
   const results = variants.map(({ title, ...variant }) => ({ title, variant, rates: [] as RouteResult[] }))
   for (let round = 1; round <= rounds; round++) {
     for (const { title, variant, rates } of results) {
+      await untilQuiet(patience)
       const options: RouteOptions = { ...variant, warmUpSeconds: WARM_UP_SECONDS, seconds }
       const result = (await runOnServerCore(ROUTE, options)) as RouteResult
       rates.push(result)

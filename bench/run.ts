@@ -47,6 +47,7 @@ function planOf(argv: readonly string[]): Plan {
       rounds: { type: 'string', default: '3' },
       rates: { type: 'string', default: '30,1000,5000' },
       clients: { type: 'string', default: '1000' },
+      patience: { type: 'string', default: '60' },
       settle: { type: 'string', default: '1' },
       'warm-up': { type: 'string', default: '3' },
       seconds: { type: 'string', default: '5' },
@@ -57,18 +58,20 @@ function planOf(argv: readonly string[]): Plan {
   const seconds = number('seconds', values.seconds)
   const clients = number('clients', values.clients)
   const rates = values.rates.split(',').map((rate) => number('rates', rate))
+  const patience = number('patience', values.patience)
   const settleSeconds = number('settle', values.settle)
   const warmUpSeconds = number('warm-up', values['warm-up'])
   const chosen = values.peers.split(',')
   requireKnown('peer', chosen, names)
   const parts: Readonly<Record<string, Part>> = {
-    routing: { title: 'Routing', run: () => routing({ rounds, seconds, progress }) },
+    routing: { title: 'Routing', run: () => routing({ rounds, seconds, patience, progress }) },
     fanout: {
       title: 'Fan-out',
-      run: () => fanout({ rounds, rates, clients, settleSeconds, warmUpSeconds, seconds, peers: chosen, progress }),
+      run: () =>
+        fanout({ rounds, rates, clients, patience, settleSeconds, warmUpSeconds, seconds, peers: chosen, progress }),
     },
-    memory: { title: 'Memory', run: () => memory({ rounds, clients, peers: chosen, progress }) },
-    start: { title: 'Start', run: () => start({ rounds, progress }) },
+    memory: { title: 'Memory', run: () => memory({ rounds, clients, patience, peers: chosen, progress }) },
+    start: { title: 'Start', run: () => start({ rounds, patience, progress }) },
   }
   const asked = positionals.length === 0 ? Object.keys(parts) : positionals
   requireKnown('part', asked, Object.keys(parts))

@@ -4,11 +4,14 @@ import { freePort } from '../test/support/port.ts'
 import { startRedis } from '../test/support/redis.ts'
 import { median } from './measure.ts'
 import { SERVER_CORE, startPinned } from './pinned.ts'
+import { untilQuiet } from './quiet.ts'
 import { startCommand } from './servers/index.ts'
 import { table } from './table.ts'
 
 export interface StartOptions {
   readonly rounds: number
+  /** How long a measurement waits for the machine to be quiet (seconds). */
+  readonly patience: number
   readonly progress: (line: string) => void
 }
 
@@ -29,12 +32,13 @@ const variants: readonly Variant[] = [
 ]
 
 /** Measures and returns a Markdown table. */
-export async function start({ rounds, progress }: StartOptions): Promise<string> {
+export async function start({ rounds, patience, progress }: StartOptions): Promise<string> {
   const redis = await startRedis()
   const results = variants.map((variant) => ({ variant, times: [] as number[] }))
   try {
     for (let round = 1; round <= rounds; round++) {
       for (const { variant, times } of results) {
+        await untilQuiet(patience)
         const env = { PORT: String(await freePort()), REDIS_PORT: String(redis.port) }
         const before = performance.now()
         const server = await variant.start(env)

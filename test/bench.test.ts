@@ -12,6 +12,7 @@ import { Reader } from '../bench/load/reader.ts'
 import type { RouteResult } from '../bench/load/route.ts'
 import { cpuSeconds, Histogram, median, residentKiB } from '../bench/measure.ts'
 import { runOnServerCore } from '../bench/pinned.ts'
+import { measureQuietly } from '../bench/quiet.ts'
 import { peers } from '../bench/servers/index.ts'
 import { count, figure, table } from '../bench/table.ts'
 import { run } from './support/process.ts'
@@ -64,6 +65,14 @@ describe('the figures', () => {
     const lines = ['| server |   ms |', '| ------ | ---: |', '| quick  | 12.3 |', '| gone   |    - |']
     const rows = Object.entries({ quick: 12.34, gone: Number.NaN })
     assert.equal(table(['server', 'ms'], rows), lines.join('\n'))
+  })
+})
+
+describe('a measurement', () => {
+  it('is made again when it was disturbed, and the least disturbed one counts', async () => {
+    const disturbances = [0.5, 0.3, 0.05, 0.01]
+    const result = await measureQuietly(0.001, async () => disturbances.shift() as number, Number)
+    assert.deepEqual([result, disturbances], [0.05, [0.01]])
   })
 })
 
@@ -128,7 +137,7 @@ describe('a tiny load', { skip: cores || need('redis-server') }, () => {
   for (const peer of peers) {
     it(`reaches every client of ${peer.name}`, { skip: peer.missing?.() ?? false }, async () => {
       const load = { clients: 5, settleSeconds: 0.1, warmUpSeconds: 0.5, seconds: 1 }
-      const { published, deliveries, missed, closed } = await measureOne(peer, 100, redis.port, load)
+      const { published, deliveries, missed, closed } = await measureOne(peer, 100, redis, load)
       assert.ok(published > 0)
       assert.ok(deliveries > 0)
       assert.deepEqual({ missed, closed }, { missed: 0, closed: {} })

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { cpuSeconds, Histogram, residentKiB } from '../measure.ts'
+import { busySeconds, cpuSeconds, Histogram, residentKiB } from '../measure.ts'
 import { type Client, connectClients } from './client.ts'
 import { type DialectName, dialects } from './dialects.ts'
 import { findPlaces, nanosecondsSince, readAt } from './message.ts'
@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly port: number
   /** Where messages are published. */
   readonly brokerPort: number
+  /** The broker's process. */
+  readonly brokerPid: number
   readonly clients: number
   /** So many of the clients stop reading before the first message. */
   readonly stalled: number
@@ -40,6 +42,8 @@ export interface LoadResult {
   readonly cpuSeconds: number
   /** The clients': near {@link seconds}, it is they who are measured. */
   readonly loadCpuSeconds: number
+  /** Of processes that have nothing to do with it: the less, the better the figures. */
+  readonly othersCpuSeconds: number
   /** Milliseconds from publisher to client. */
   readonly p50: number
   readonly p99: number
@@ -56,6 +60,7 @@ interface Moment {
   readonly seconds: number
   readonly cpu: number
   readonly loadCpu: number
+  readonly othersCpu: number
   readonly published: number
 }
 
@@ -108,6 +113,7 @@ class Load {
       published: end.published - start.published,
       cpuSeconds: end.cpu - start.cpu,
       loadCpuSeconds: end.loadCpu - start.loadCpu,
+      othersCpuSeconds: Math.max(0, end.othersCpu - start.othersCpu),
       deliveries: sum(this.#clients.map((client) => client.count)),
       p50: this.#latency.percentile(0.5),
       p99: this.#latency.percentile(0.99),
@@ -154,12 +160,11 @@ class Load {
     const publisher = this.#publisher as ChildProcess
     publisher.send('count')
     const published = await this.#published(publisher)
-    return {
-      seconds: nanosecondsSince(this.#epoch) / 1e9,
-      cpu: cpuSeconds(this.#options.pid),
-      loadCpu: cpuSeconds(process.pid),
-      published,
-    }
+    const { pid, brokerPid } = this.#options
+    const [cpu, loadCpu] = [cpuSeconds(pid), cpuSeconds(process.pid)]
+    const brokerCpu = brokerPid === pid ? 0 : cpuSeconds(brokerPid)
+    const othersCpu = busySeconds() - cpu - loadCpu - brokerCpu - cpuSeconds(publisher.pid as number)
+    return { seconds: nanosecondsSince(this.#epoch) / 1e9, cpu, loadCpu, othersCpu, published }
   }
 
   /** How many messages were published: what the publisher says next. */

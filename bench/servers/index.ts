@@ -18,15 +18,21 @@ export interface Peer {
   readonly stalled?: number
   /** Why it cannot run here; undefined where it can. */
   missing?(): string | undefined
-  start(core: number, redisPort: number): Promise<RunningPeer>
+  start(core: number, redis: Broker): Promise<RunningPeer>
+}
+
+/** Where messages are published. */
+export interface Broker {
+  readonly port: number
+  readonly process: { readonly pid: number | undefined }
 }
 
 export interface RunningPeer {
   readonly process: ManagedProcess
   /** Where its clients connect. */
   readonly port: number
-  /** Where its messages are published. */
-  readonly brokerPort: number
+  /** What it gets its messages from. */
+  readonly broker: Broker
 }
 
 const PRODUCTION = { NODE_ENV: 'production' }
@@ -46,25 +52,25 @@ export async function startCommand(
   })
 }
 
-async function startAraldo(core: number, redisPort: number): Promise<RunningPeer> {
+async function startAraldo(core: number, redis: Broker): Promise<RunningPeer> {
   const port = await freePort()
-  const env = { PORT: String(port), REDIS_PORT: String(redisPort) }
+  const env = { PORT: String(port), REDIS_PORT: String(redis.port) }
   // For whoever looks for hot spots: BENCH_NODE_ARGS='--cpu-prof --cpu-prof-dir=/tmp'
   const nodeArgs = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((argument) => argument !== '')
-  return { process: await startCommand(core, 'araldo.yaml', env, nodeArgs), port, brokerPort: redisPort }
+  return { process: await startCommand(core, 'araldo.yaml', env, nodeArgs), port, broker: redis }
 }
 
 /** Starts a server of this folder. */
 function script(name: string): Peer['start'] {
-  return async (core, redisPort) => {
+  return async (core, redis) => {
     const port = await freePort()
     const child = await startPinned(core, {
       command: process.execPath,
       args: ['--import', 'tsx', pathOf(name)],
-      env: { ...PRODUCTION, PORT: String(port), REDIS_PORT: String(redisPort) },
+      env: { ...PRODUCTION, PORT: String(port), REDIS_PORT: String(redis.port) },
       ready: /listening/,
     })
-    return { process: child, port, brokerPort: redisPort }
+    return { process: child, port, broker: redis }
   }
 }
 
@@ -76,7 +82,7 @@ async function startNats(core: number): Promise<RunningPeer> {
     env: { PORT: String(port), NATS_PORT: String(brokerPort) },
     ready: /Server is ready/,
   })
-  return { process: child, port, brokerPort }
+  return { process: child, port, broker: { port: brokerPort, process: child } }
 }
 
 function pathOf(name: string): string {
