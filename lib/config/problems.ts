@@ -46,6 +46,9 @@ const EXAMPLES: Readonly<Record<Unit, string>> = {
   milliseconds: 'a duration such as 500ms or 30s, or a whole number of milliseconds',
 }
 
+/** What their parts found wrong is reported beside them. */
+const COMPOSED = new Set(['anyOf', 'oneOf', 'contains'])
+
 /** @param errors of Ajv's, with `allErrors` and `verbose`. */
 export function problemsOf(errors: readonly ErrorObject[], root: ConfigNode): Problem[] {
   const problems: Problem[] = []
@@ -62,14 +65,14 @@ export function problemsOf(errors: readonly ErrorObject[], root: ConfigNode): Pr
 
 /** Without the errors that follow from others. */
 function relevant(errors: readonly ErrorObject[]): ErrorObject[] {
-  const choices = errors.filter(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf')
-  const hidden = new Set<ErrorObject>()
-  for (const choice of choices) {
-    const meant = meantBranch(choice, errors)
-    if (meant !== undefined) hidden.add(choice)
-    for (const error of branchErrors(choice, errors)) if (!(meant?.includes(error) ?? false)) hidden.add(error)
+  const hidden = new Set(errors.filter(({ keyword, propertyName }) => keyword === 'if' || propertyName !== undefined))
+  for (const error of errors) {
+    if (!COMPOSED.has(error.keyword)) continue
+    const meant = meantBranch(error, errors)
+    if (meant !== undefined) hidden.add(error)
+    for (const each of branchErrors(error, errors)) if (!(meant?.includes(each) ?? false)) hidden.add(each)
   }
-  return errors.filter((error) => !hidden.has(error) && error.keyword !== 'if' && !isSlip(error, errors))
+  return errors.filter((error) => !hidden.has(error) && !isSlip(error, errors))
 }
 
 function branchErrors(choice: ErrorObject, errors: readonly ErrorObject[]): ErrorObject[] {
@@ -135,7 +138,6 @@ function describe(error: ErrorObject, node: ConfigNode, errors: readonly ErrorOb
     case 'required':
       return `${quote(String(params['missingProperty']))} is missing`
     case 'dependencies':
-    case 'dependentRequired':
       return `${quote(String(params['property']))} needs ${quote(String(params['missingProperty']))} beside it`
     case 'additionalProperties':
       return unknownKey(String(params['additionalProperty']), Object.keys(parent.properties ?? {}))
@@ -149,11 +151,13 @@ function describe(error: ErrorObject, node: ConfigNode, errors: readonly ErrorOb
     case 'minLength':
     case 'minItems':
     case 'minProperties':
-      return params['limit'] === 1 ? 'must not be empty' : `expected at least ${params['limit']} ${COUNTED[keyword]}`
+      return params['limit'] === 1
+        ? 'must not be empty'
+        : `expected at least ${count(params['limit'] as number, COUNTED[keyword])}`
     case 'maxLength':
     case 'maxItems':
     case 'maxProperties':
-      return `expected at most ${params['limit']} ${COUNTED[keyword]}`
+      return `expected at most ${count(params['limit'] as number, COUNTED[keyword])}`
     case 'uniqueItems':
       return sameItems(params['i'] as number, params['j'] as number)
     case 'pattern':
@@ -162,6 +166,8 @@ function describe(error: ErrorObject, node: ConfigNode, errors: readonly ErrorOb
     case 'anyOf':
     case 'oneOf':
       return describeChoice(error, node, errors)
+    case 'contains':
+      return `expected ${expectation(error.schema as Schema)} among its items`
     case 'not':
     case 'false schema':
       return 'is not allowed here'
@@ -184,13 +190,17 @@ const LIMITS = {
 } as const
 
 const COUNTED = {
-  minLength: 'characters',
-  maxLength: 'characters',
-  minItems: 'items',
-  maxItems: 'items',
-  minProperties: 'keys',
-  maxProperties: 'keys',
+  minLength: 'character',
+  maxLength: 'character',
+  minItems: 'item',
+  maxItems: 'item',
+  minProperties: 'key',
+  maxProperties: 'key',
 } as const
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
 
 function limit(value: number, unit: Unit | undefined): string {
   return unit === undefined ? String(value) : formatQuantity(value, unit)
