@@ -92,7 +92,7 @@ function whenDown(endpoint: Endpoint, reason: RegExp, timeout: number): Promise<
   })
 }
 
-/** An ioredis client of the test's own. Connected; comes back by itself. */
+/** An ioredis client of the test's own. Connected; comes back by itself, and sends nothing twice. */
 export async function connectClient(
   t: Owner,
   server: Pick<RedisServer, 'host' | 'port'>,
@@ -102,6 +102,7 @@ export async function connectClient(
     host: server.host,
     port: server.port,
     retryStrategy: () => 20,
+    autoResendUnfulfilledCommands: false,
     ...options,
     lazyConnect: true,
   })
