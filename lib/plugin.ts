@@ -124,16 +124,20 @@ export function createRegistries(types: readonly (EndpointType | MarshallerType)
   for (const type of types) {
     if (isEndpointType(type, origin)) registries.endpoints.add(type, origin)
     else if (isMarshallerType(type, origin)) registries.marshallers.add(type, origin)
-    else
-      throw new errors.TYPE_INVALID(`an entry of ${origin}`, 'expected what defineEndpoint or defineMarshaller return')
+    else throw new errors.TYPE_INVALID(describeEntry(type, origin), "an id begins with 'endpoint-' or 'marshal-'")
   }
   return registries
 }
 
+function describeEntry(value: unknown, origin: string): string {
+  const id = typeof value === 'object' && value !== null && 'id' in value ? ` with the id '${String(value.id)}'` : ''
+  return `an entry of ${origin}${id}`
+}
+
 async function configOf(options: AraldoOptions): Promise<Config> {
   const input = 'config' in options ? options.config : configObjectOf(options)
-  if (typeof input !== 'string' && (typeof input !== 'object' || input === null))
-    throw new errors.CONFIG(CONFIG_MISSING)
+  const isConfig = typeof input === 'string' || (typeof input === 'object' && input !== null)
+  if (!isConfig) throw new errors.CONFIG(CONFIG_MISSING)
   if (typeof input === 'object' && isLoaded(input)) return input
   return loadConfig(input, createRegistries(options.types), { directory: options.directory })
 }

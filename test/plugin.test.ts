@@ -280,6 +280,9 @@ describe('types that are handed over in code', () => {
       await assert.rejects(async () => server.register(araldo, options), { code: 'ARALDO_ERR_TYPE_INVALID' })
       await server.close()
     }
+    assert.throws(() => createRegistries([{ ...type, id: 'tail' }]), {
+      message: /an entry of the option `types` with the id 'tail' is no endpoint type .* begins with 'endpoint-'/,
+    })
   })
 
   it('must attach one endpoint each time', async () => {

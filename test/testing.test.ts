@@ -154,9 +154,9 @@ let asked = 0
 const broken: readonly Broken[] = [
   {
     what: 'has an id that no config can name',
-    type: typeOf(GoodEndpoint, { id: 'Tail' }),
+    type: typeOf(GoodEndpoint, { id: 'endpoint-Tail' }),
     check: 'has an id, a schema and a plugin',
-    says: /the id is 'Tail'/,
+    says: /the id is 'endpoint-Tail'/,
   },
   {
     what: 'leaves an option without a description',
