@@ -38,7 +38,7 @@ describe('a backoff', () => {
         for (let attempt = 0; attempt < tries; attempt++) {
           const wait = backoff.next()
           assert.ok(Number.isInteger(wait) && wait >= 0 && wait <= maxDelay)
-          assert.ok(wait <= minDelay * 2 ** attempt)
+          assert.ok(attempt > 31 || wait <= minDelay * 2 ** attempt)
           assert.ok(wait >= before, 'for the same luck, a later try never waits less')
           before = wait
         }
