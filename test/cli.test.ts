@@ -134,7 +134,10 @@ describe('a bad config ends it with exit code 1 and says where and what', () => 
     'an unknown id': [valid.replace('endpoint-mock', 'endpoint-mok'), /did you mean 'endpoint-mock'/],
     'duplicate names': [valid.replace('name: kept', 'name: browsers'), /browsers/],
     'a route to nowhere': [valid.replace(', kept]', ', kpt]'), /did you mean 'kept'/],
-    'a missing variable': [valid.replace('/ws', '${NO_SUCH_VARIABLE}'), /araldo\.yaml:5:\d+: error: .*NO_SUCH_VARIABLE/],
+    'a missing variable': [
+      valid.replace('/ws', '${NO_SUCH_VARIABLE}'),
+      /araldo\.yaml:5:\d+: error: .*NO_SUCH_VARIABLE/,
+    ],
     '__proto__ keys': [`${valid}__proto__: { a: 1 }\n`, /araldo\.yaml:9:1: error: .*__proto__/],
     'an alias bomb': [
       `a: &a [x, x]\n${Array.from({ length: 12 }, (_, i) => `k${i}: &k${i} [${`*${i === 0 ? 'a' : `k${i - 1}`},`.repeat(10)}]`).join('\n')}\n`,
@@ -191,7 +194,7 @@ describe('the running command', () => {
   })
 
   test('a second signal ends it at once', async (t) => {
-    const slow = `${CHAT.replace('server-port: 0', 'server-port: 0\n  shutdown-timeout: 60s')}`
+    const slow = CHAT.replace('server-port: 0', 'server-port: 0\n  shutdown-timeout: 60s')
     const relay = await startAraldo(slow, { t })
     // It does not answer the close frame, which the relay waits for.
     const stalled = await connect(`ws://${relay.host}/ws`, { t })

@@ -31,7 +31,11 @@ describe('the documentation', () => {
   })
 
   test('has no dead links between its files', async () => {
-    const pages = ['README.md', 'CONTRIBUTING.md', ...(await readdir(new URL('docs/', root))).map((name) => `docs/${name}`)]
+    const pages = [
+      'README.md',
+      'CONTRIBUTING.md',
+      ...(await readdir(new URL('docs/', root))).map((name) => `docs/${name}`),
+    ]
     for (const page of pages.filter((name) => name.endsWith('.md'))) {
       for (const [, link = ''] of (await read(page)).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
         assert.ok(existsSync(new URL(link, new URL(page, root))), `${page} links to ${link}`)

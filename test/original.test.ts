@@ -83,7 +83,11 @@ async function table(): Promise<Row[]> {
 describe("the original's manual", () => {
   test('has a counterpart here for each of its items', async () => {
     const rows = await table()
-    for (const item of ITEMS) assert.ok(rows.some((row) => row.item.includes(item)), `no row for '${item}'`)
+    for (const item of ITEMS)
+      assert.ok(
+        rows.some((row) => row.item.includes(item)),
+        `no row for '${item}'`,
+      )
     assert.equal(rows.length, ITEMS.length, 'a row for each item, an item for each row')
   })
 

@@ -46,12 +46,18 @@ export async function run(config: Config): Promise<void> {
 function loggerOptions({ global: { logLevel = 'info' } }: Config): FastifyServerOptions['logger'] {
   const level = logLevel === 'warning' ? 'warn' : logLevel
   if (!process.stdout.isTTY) return { level }
-  const stream = pretty({ ignore: 'pid,hostname,module', translateTime: 'SYS:HH:MM:ss.l', sync: true })
+  const stream = pretty({
+    ignore: 'pid,hostname,module',
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    sync: true,
+  })
   return { level, stream }
 }
 
 function announce({ araldo: relay, log }: FastifyInstance): void {
-  for (const { name, type, state, reason } of relay.endpoints.values()) log.debug({ name, type, state, reason }, 'endpoint')
+  for (const { name, type, state, reason } of relay.endpoints.values())
+    log.debug({ name, type, state, reason }, 'endpoint')
   for (const { source, lanes } of relay.routes) {
     log.info({ source, targets: lanes.map((lane) => lane.target) }, 'route')
   }

@@ -116,7 +116,15 @@ export class RouteReader {
     const slip = this.#checkKeys(item, named)
     if (target === undefined && !slip) this.#diagnostics.error(`${named}: 'to' is missing`, item.offset)
     const steps = this.#steps(item, named)
-    return to === undefined ? undefined : { to, ...steps }
+    if (to === undefined) return undefined
+    if (steps.topic !== undefined && this.#endpoints?.get(to)?.capabilities?.target?.topics === false) {
+      const message = `${named}: topic: it has no effect: this endpoint sends everything to one place`
+      this.#diagnostics.warning(
+        `${message} (a parameter of its own, such as topic: '{topic}', may change that)`,
+        item.entries.get('topic')?.offset,
+      )
+    }
+    return { to, ...steps }
   }
 
   #labelOf(source: string, target: ScalarNode): string {

@@ -65,6 +65,21 @@ describe('a route', () => {
     })
   }
 
+  it('is warned of where its topic has no effect', async () => {
+    const { warnings } = await load(`${endpoints}routes:\n  in: [a]\n  a: [{ to: out, topic: "{key}" }]\n`)
+    assert.deepEqual(
+      warnings.map(({ line, column, message }) => [line, column, message]),
+      [
+        [
+          8,
+          18,
+          "route 'a' → 'out': topic: it has no effect: this endpoint sends everything to one place " +
+            "(a parameter of its own, such as topic: '{topic}', may change that)",
+        ],
+      ],
+    )
+  })
+
   for (const key of ['delivery', 'overflow', 'buffer', 'retry', 'dead-letter']) {
     it(`cannot have ${key} yet`, async () => {
       const [found] = await problems(withLane(`${key}: at-least-once`))

@@ -69,7 +69,9 @@ export function registries(): PluginRegistries {
   for (const type of [
     endpointType('endpoint-mock', { type: 'object', properties: { channel: { type: 'string' } } }),
     endpointType('endpoint-in', nothing, { capabilities: () => ({ source: SOURCE, target: null }) }),
-    endpointType('endpoint-out', nothing, { capabilities: () => ({ source: null, target: TARGET }) }),
+    endpointType('endpoint-out', nothing, {
+      capabilities: () => ({ source: null, target: { ...TARGET, topics: false } }),
+    }),
     picky,
   ]) {
     found.endpoints.add(type, 'the test')

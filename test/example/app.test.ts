@@ -25,6 +25,10 @@ test('example/app.ts: REST handlers, a JWT-protected endpoint and relay routes o
     assert.deepEqual(await dashboard.nextJson(), order)
   }
   await until(async () => (await fastify.inject('/audit')).json<unknown[]>().length > 0)
-  assert.deepEqual((await fastify.inject('/audit')).json(), [{ item: 'lute', total: 250 }], 'only what `when` lets pass')
+  assert.deepEqual(
+    (await fastify.inject('/audit')).json(),
+    [{ item: 'lute', total: 250 }],
+    'only what `when` lets pass',
+  )
   assert.equal((await fastify.inject({ method: 'POST', url: '/orders', payload: {} })).statusCode, 400)
 })

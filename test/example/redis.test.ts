@@ -31,7 +31,13 @@ test('example/redis: two browser windows and redis-cli are in one conversation',
     t,
   })
 
-  await runOrThrow('redis-cli', ['-p', String(redis.port), 'publish', 'chat', '{"from":"redis-cli","text":"from outside"}'])
+  await runOrThrow('redis-cli', [
+    '-p',
+    String(redis.port),
+    'publish',
+    'chat',
+    '{"from":"redis-cli","text":"from outside"}',
+  ])
   for (const page of [one, two]) await page.getByText('from outside').waitFor()
 
   await one.locator('#text').fill('from a window')

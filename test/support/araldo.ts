@@ -36,7 +36,10 @@ export interface RunningAraldo {
 }
 
 /** Runs a relay with this config until the test ends. Give it `server-port: 0`. Resolves when it listens. */
-export async function startAraldo(yaml: string, options: Pick<RunOptions, 'env'> & { readonly t: Owner }): Promise<RunningAraldo> {
+export async function startAraldo(
+  yaml: string,
+  options: Pick<RunOptions, 'env'> & { readonly t: Owner },
+): Promise<RunningAraldo> {
   const folder = await configFolder(yaml)
   const { t, env = {} } = options
   const child = await startProcess({
