@@ -72,7 +72,8 @@ const order = {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const fastify = await build(process.env.JWT_SECRET ?? 'only-for-trying-it-out')
-  await fastify.listen({ host: 'localhost', port: Number(process.env.PORT ?? 3000) })
-  console.log('listening at http://localhost:3000')
+  const port = Number(process.env.PORT ?? 3000)
+  await fastify.listen({ host: 'localhost', port })
+  console.log(`listening at http://localhost:${port}`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void fastify.close())
 }
