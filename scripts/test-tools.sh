@@ -15,6 +15,7 @@ tools=(
   postgres:postgresql
   psql:postgresql-client
   openssl:openssl
+  script:bsdutils
 )
 
 # Servers are not always in PATH: PostgreSQL's is in a folder of its version.

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
 import manifest from '../package.json' with { type: 'json' }
-import { araldo, configFolder, startAraldo } from './support/araldo.ts'
+import { araldo, CLI, configFolder, startAraldo } from './support/araldo.ts'
 import { connect } from './support/client.ts'
-import { temporaryFolder } from './support/process.ts'
+import { accepts, freePort } from './support/port.ts'
+import { startProcess, temporaryFolder } from './support/process.ts'
+import { need } from './support/require.ts'
 import { until } from './support/wait.ts'
 
 const CHAT = `
@@ -43,6 +47,19 @@ routes:
     - redis_2
     - redis_3
 `
+
+/** Root may do everything, so root runs the command as nobody where it must not be permitted something. */
+const asNobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+
+/** For a test's `skip`: whether everybody may listen on every port here, as in many containers. */
+function needForbiddenPort(): string | false {
+  try {
+    const first = readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8')
+    return Number(first) > 1 ? false : 'every port is permitted to everybody here'
+  } catch {
+    return false
+  }
+}
 
 describe('the command line', () => {
   test('--help and -h say how it is used', async () => {
@@ -172,8 +189,6 @@ describe('a bad config ends it with exit code 1 and says where and what', () => 
     await writeFile(path, CHAT)
     await chmod(folder, 0o755)
     await chmod(path, 0o000)
-    // Root reads everything, so root runs it as nobody.
-    const asNobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
     const { code, stderr } = await araldo(['-c', path], { cwd: '/', ...asNobody })
     assert.equal(code, 1)
     assert.match(stderr, /permission/i)
@@ -212,6 +227,33 @@ describe('the running command', () => {
     await until(() => relay.log().some((line) => line['msg'] === 'sent to the mock'))
     const levels = new Set(relay.log().map((line) => line['level']))
     assert.ok(levels.has(20) && levels.has(30), [...levels].join())
+  })
+
+  test('writes nothing below the level that the config says', async (t) => {
+    const port = await freePort()
+    const cwd = await configFolder(CHAT.replace('server-port: 0', `server-port: ${port}\n  log-level: warning`))
+    const listens = (): Promise<boolean> => accepts(port)
+    const relay = await startProcess({ command: process.execPath, args: [CLI], cwd, t, ready: listens })
+    assert.equal((await relay.stop('SIGTERM')).code, 0)
+    assert.equal(relay.stdout, '')
+  })
+
+  test('writes lines for people on a terminal', { skip: need('script') }, async (t) => {
+    const cwd = await configFolder(CHAT)
+    const args = ['-qec', `'${process.execPath}' '${CLI}'`, '/dev/null']
+    const terminal = await startProcess({ command: 'script', args, cwd, t, ready: /listening at http/ })
+    const text = stripVTControlCharacters(terminal.stdout)
+    assert.match(text, /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: up \{.*"browsers".*\}\r?$/m)
+    assert.doesNotMatch(text, /"level"/)
+  })
+
+  test('a port that is not permitted is one clear line and exit code 1', { skip: needForbiddenPort() }, async () => {
+    const cwd = await configFolder(CHAT.replace('server-port: 0', 'server-port: 1'))
+    const path = join(cwd, 'araldo.yaml')
+    await chmod(cwd, 0o755)
+    const { code, stderr } = await araldo(['-c', path], { cwd: '/', ...asNobody })
+    assert.equal(code, 1)
+    assert.match(stderr, /^araldo: cannot listen on 127\.0\.0\.1:1: no permission; .*\n$/)
   })
 
   test('a port that is taken is one clear line and exit code 1', async (t) => {
