@@ -12,9 +12,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
+import { MAX_PAYLOAD } from './endpoints/websocket/options.ts'
 
-/** No endpoint's `max-payload` can exceed this many bytes; each endpoint enforces its own. */
-const MAX_PAYLOAD = 64 * 1024 * 1024
 /** Smaller messages (bytes) are not worth compressing. */
 const DEFLATE_THRESHOLD = 1_024
 
@@ -25,6 +24,7 @@ export async function registerWebSocket(scope: FastifyInstance): Promise<void> {
   await scope.register(fastifyWebsocket, {
     options: {
       server: upgrades as unknown as Server,
+      // Each endpoint enforces its own.
       maxPayload: MAX_PAYLOAD,
       // Endpoints that have not switched compression on do not let it be negotiated. Each message is compressed by
       // itself, so that one client's memory does not grow with what it was sent.

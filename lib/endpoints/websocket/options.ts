@@ -21,8 +21,8 @@ export interface WebSocketOptions {
   readonly 'write-timeout': number
 }
 
-/** What upgrade.ts lets through at most. */
-const MAX_PAYLOAD = 64 * 1024 * 1024
+/** No endpoint's `max-payload` can exceed this many bytes. */
+export const MAX_PAYLOAD = 64 * 1024 * 1024
 
 export const schema: JsonSchema = {
   type: 'object',
