@@ -14,6 +14,7 @@ export { araldo }
 export { createRegistries, type AraldoOptions, type CommonOptions, type ConfigObject } from './plugin.ts'
 export type { Araldo, PublishOptions } from './relay.ts'
 export type { IterateOptions, MessageHandler, SubscribeOptions } from './endpoints/app.ts'
+export { MockEndpoint, type KeptMessage, type MockOptions } from './endpoints/mock.ts'
 export type { ConsoleOptions, HealthOptions, MetricsOptions, MonitoringOptions } from './http/index.ts'
 export type { MetricsRegistry } from './http/metrics.ts'
 export type { EndpointView, LaneView, RelayView, RouteView } from './view.ts'

@@ -85,8 +85,6 @@ export const CLOSE_CODES = {
   },
 } as const satisfies Record<string, CloseCode>
 
-export type CloseCause = keyof typeof CLOSE_CODES
-
 /** What fits into a close frame beside the code (bytes). RFC 6455 section 5.5.1. */
 const MAX_REASON = 123
 
