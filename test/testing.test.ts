@@ -12,6 +12,9 @@ import { sourceChecks } from '../lib/testing/source.ts'
 import { targetChecks } from '../lib/testing/target.ts'
 import type { Settle } from '../lib/types.ts'
 
+/** What a mistake may take to be noticed (milliseconds): enough for a busy machine to do what is right. */
+const PATIENCE = 1_000
+
 const ALL: readonly Check[] = [...definitionChecks, ...lifeChecks, ...sourceChecks, ...targetChecks]
 
 /** A world to talk to, which can go away. */
@@ -307,7 +310,7 @@ const broken: readonly Broken[] = [
     type: typeOf(
       class extends GoodEndpoint {
         protected override connect(): void | Promise<void> {
-          setTimeout(() => {}, 1_500)
+          setTimeout(() => {}, 3_000)
           return super.connect()
         }
       },
@@ -488,7 +491,7 @@ describe('a type that breaks the contract', () => {
     it(`is told when it ${what}`, async () => {
       const check = ALL.find((each) => each.name === name)
       assert.ok(check, `there is no check '${name}'`)
-      const { error } = await runOne(type, check, 600)
+      const { error } = await runOne(type, check, PATIENCE)
       assert.ok(error, `'${name}' noticed nothing`)
       assert.match(error.message, says)
     })
@@ -503,7 +506,7 @@ describe('a type that breaks the contract', () => {
         }
       },
     )
-    const { error } = await runOne(type, lifeChecks[0] as Check, 100)
+    const { error } = await runOne(type, lifeChecks[0] as Check, PATIENCE)
     assert.match(error?.message ?? '', /It was logged:\n.*the cause of it all/)
   })
 
@@ -511,7 +514,7 @@ describe('a type that breaks the contract', () => {
     const test: EndpointTest = {
       type: typeOf(GoodEndpoint),
       createPeer: () => ({ options: createPeer().options }),
-      patience: 100,
+      patience: PATIENCE,
     }
     const owner = { after: () => {}, skip: () => {} }
     await assert.rejects(runCheck(test, sourceChecks[0] as Check, owner), /has a source: give its peer an 'emit'/)

@@ -25,6 +25,7 @@ export function register(test: EndpointTest, checks: readonly Check[]): void {
   for (const check of checks) it(check.name, (t) => runCheck(test, check, t))
 }
 
+/** Throws what the check found. The relay is closed by then; where the check was skipped, when its owner ends. */
 export async function runCheck(test: EndpointTest, check: Check, t: Owner): Promise<void> {
   const rig = await Rig.create(test, t, check.rig)
   try {
@@ -40,9 +41,9 @@ export async function runCheck(test: EndpointTest, check: Check, t: Owner): Prom
     await rig.close()
     for (const subject of rig.subjects) verify(subject)
   } catch (error) {
+    // What went wrong first is what the author must read, not what follows from it.
+    await rig.close().catch(() => {})
     if (error instanceof Error && rig.lines.length > 0) error.message += `\n\nIt was logged:\n${rig.lines.join('')}`
     throw error
-  } finally {
-    await rig.close()
   }
 }

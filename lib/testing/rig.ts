@@ -16,6 +16,8 @@ import { Subject } from './subject.ts'
 
 /** How long the suite waits for what should happen at once, where the author says nothing (milliseconds). */
 const DEFAULT_PATIENCE = 5_000
+/** Building and closing a relay may take a busy machine so long (milliseconds), however little patience there is. */
+const BUSY = 3_000
 /** The last lines of the log, for a failure. */
 const MAX_LINES = 20
 
@@ -42,13 +44,15 @@ export class Rig {
       this.lines.push(line)
       if (this.lines.length > MAX_LINES) this.lines.shift()
     }
-    this.server = fastify({ logger: { level: 'warn', stream: { write } }, pluginTimeout: patience })
+    const pluginTimeout = Math.max(patience, BUSY)
+    this.server = fastify({ logger: { level: 'warn', stream: { write } }, pluginTimeout })
   }
 
   /** Makes peers and builds a relay around the type: neither ready nor listening. */
   static async create(test: EndpointTest, t: Owner, options: RigOptions = {}): Promise<Rig> {
     const rig = new Rig(test)
-    t.after(() => rig.close())
+    // Whoever closed it before has heard of what went wrong.
+    t.after(() => rig.close().catch(() => {}))
     const { type, patience, subjects, server } = rig
     const { count = 1, marshalling = 'marshal-raw' } = options
     for (let number = 1; number <= count; number++) {
@@ -100,7 +104,7 @@ export class Rig {
 
   async #close(): Promise<void> {
     try {
-      await inTime(this.server.close(), this.patience, 'the server should close')
+      await inTime(this.server.close(), Math.max(this.patience, BUSY), 'the server should close')
     } finally {
       for (const { peer } of this.subjects) await peer.close?.()
     }
