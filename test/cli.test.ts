@@ -48,9 +48,6 @@ routes:
     - redis_3
 `
 
-/** Root may do everything, so root runs the command as nobody where it must not be permitted something. */
-const asNobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
-
 /** For a test's `skip`: whether everybody may listen on every port here, as in many containers. */
 function needForbiddenPort(): string | false {
   try {
@@ -187,9 +184,8 @@ describe('a bad config ends it with exit code 1 and says where and what', () => 
     const folder = temporaryFolder()
     const path = join(folder, 'araldo.yaml')
     await writeFile(path, CHAT)
-    await chmod(folder, 0o755)
     await chmod(path, 0o000)
-    const { code, stderr } = await araldo(['-c', path], { cwd: '/', ...asNobody })
+    const { code, stderr } = await araldo(['-c', path], { unprivileged: true })
     assert.equal(code, 1)
     assert.match(stderr, /permission/i)
   })
@@ -250,8 +246,7 @@ describe('the running command', () => {
   test('a port that is not permitted is one clear line and exit code 1', { skip: needForbiddenPort() }, async () => {
     const cwd = await configFolder(CHAT.replace('server-port: 0', 'server-port: 1'))
     const path = join(cwd, 'araldo.yaml')
-    await chmod(cwd, 0o755)
-    const { code, stderr } = await araldo(['-c', path], { cwd: '/', ...asNobody })
+    const { code, stderr } = await araldo(['-c', path], { unprivileged: true })
     assert.equal(code, 1)
     assert.match(stderr, /^araldo: cannot listen on 127\.0\.0\.1:1: no permission; .*\n$/)
   })

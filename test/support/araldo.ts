@@ -9,14 +9,21 @@ export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 export interface RunOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Another user to run as; only root can. */
-  readonly uid?: number
-  readonly gid?: number
+  /** Root may do everything: without these rights it may read no file and take no port that its mode does not permit. */
+  readonly unprivileged?: boolean
 }
 
+/** util-linux's setpriv takes from root what makes it more than any other user. */
+const UNPRIVILEGED = ['--bounding-set=-dac_override,-dac_read_search,-net_bind_service', '--inh-caps=-all']
+
 /** Runs the command to its end. */
-export function araldo(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  return run(process.execPath, [CLI, ...args], options)
+export function araldo(
+  args: readonly string[],
+  { unprivileged = false, ...options }: RunOptions = {},
+): Promise<RunResult> {
+  const command = [process.execPath, CLI, ...args]
+  if (!unprivileged || process.getuid?.() !== 0) return run(process.execPath, command.slice(1), options)
+  return run('setpriv', [...UNPRIVILEGED, ...command], options)
 }
 
 /** A new folder that holds an `araldo.yaml`. */
