@@ -51,7 +51,7 @@ const definitions = {
   UNENCODABLE: { message: "%s could not encode the body of message '%s'", statusCode: 422 },
   TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
   TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
-  EXPRESSION_FAILED: { message: "'%s' failed for message '%s'", statusCode: 422 },
+  EXPRESSION_FAILED: { message: "'%s' failed for message '%s': %s", statusCode: 422 },
   OVERFLOW: {
     message: "the lane to '%s' is full: %s messages wait",
     retryable: true,

@@ -113,6 +113,9 @@ class Scope {
   }
 }
 
+/** What CEL says of an error may quote the text. */
+const SECRET_REASON = 'the reason may hold the value of a variable, so it is not shown'
+
 /**
  * @param shown stands for the text in errors, where the text itself holds a secret.
  * @throws ExpressionError
@@ -130,8 +133,8 @@ export function compileExpression(text: string, expects: Expected = 'any', shown
         return finish(evaluateOn(scope))
       } catch (error) {
         if (isAraldoError(error)) throw error
-        const cause = shown === text ? new Error(explain(error)) : undefined
-        throw new errors.EXPRESSION_FAILED(shown, message.id, { cause })
+        const reason = shown === text ? explain(error) : SECRET_REASON
+        throw new errors.EXPRESSION_FAILED(shown, message.id, reason)
       } finally {
         scope.message = undefined
       }

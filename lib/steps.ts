@@ -37,8 +37,7 @@ function keyOf(expression: Expression, message: Message): string {
   const value = expression.evaluate(message)
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value)
-  const cause = new TypeError('a key is text, a number or a boolean')
-  throw new errors.EXPRESSION_FAILED(expression.text, message.id, { cause })
+  throw new errors.EXPRESSION_FAILED(expression.text, message.id, 'a key is text, a number or a boolean')
 }
 
 function setHeaders(templates: Readonly<Record<string, Template>>): Step {
