@@ -25,10 +25,6 @@ export interface FoundTypes {
   readonly marshallers: readonly MarshallerType[]
 }
 
-export interface DiscoveryLog {
-  debug(fields: object, message: string): void
-}
-
 interface Manifest {
   readonly directory: string
   readonly content: Readonly<Record<string, unknown>>
@@ -44,11 +40,7 @@ const DEPENDENCY_FIELDS = ['dependencies', 'optionalDependencies', 'peerDependen
  * @throws ARALDO_ERR_TYPE_UNLOADABLE, ARALDO_ERR_TYPE_INVALID, ARALDO_ERR_TYPE_DUPLICATE; an AggregateError of them
  * where there are several. The types of all other packages are registered all the same.
  */
-export async function discoverTypes(
-  directory: string,
-  registries: PluginRegistries,
-  log?: DiscoveryLog,
-): Promise<void> {
+export async function discoverTypes(directory: string, registries: PluginRegistries): Promise<void> {
   const host = await nearestManifest(resolve(directory))
   if (host === undefined) return
   const manifests = await Promise.all(dependenciesOf(host).map((name) => findPackage(name, host.directory)))
@@ -56,9 +48,7 @@ export async function discoverTypes(
   for (const manifest of [host, ...manifests]) {
     if (manifest === undefined || !('araldo' in manifest.content)) continue
     try {
-      const { endpoints, marshallers } = await loadPackage(manifest, registries)
-      const ids = [...endpoints, ...marshallers].map(({ id }) => id)
-      log?.debug({ package: manifest.content['name'], types: ids }, 'found types')
+      await loadPackage(manifest, registries)
     } catch (error) {
       failures.push(error)
     }

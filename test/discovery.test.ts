@@ -66,12 +66,10 @@ describe("packages of the host's", () => {
         'node_modules/araldo-foo/dist/bar.js': `const type = ${typeSource('endpoint-bar')}\nexport { type as default, type as named }`,
       })
       const found = registries()
-      const seen: unknown[] = []
-      await discoverTypes(folder, found, { debug: (fields) => seen.push(fields) })
+      await discoverTypes(folder, found)
       assert.ok(['endpoint-foo', 'endpoint-bar'].every((id) => found.endpoints.get(id) !== undefined))
       assert.ok(found.marshallers.get('marshal-foo') !== undefined)
       assert.equal(found.endpoints.originOf('endpoint-foo'), 'the package araldo-foo')
-      assert.deepEqual(seen, [{ package: 'araldo-foo', types: ['endpoint-foo', 'endpoint-bar', 'marshal-foo'] }])
       const { endpoints } = await loadIn(folder, config('endpoint-foo', undefined, '      file: f\n'))
       assert.deepEqual(endpoints[0]?.options, { file: 'f' })
     })

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { LedgerSnapshot } from '../../../lib/ledger.ts'
 import { startRedis } from '../../support/redis.ts'
 import { need } from '../../support/require.ts'
@@ -64,18 +63,18 @@ describe('endpoint-redis, faults', { skip: need('redis-server', 'redis-cli'), co
         () => rejected++,
       )
     })
-    await sleep(700)
+    await until(() => received.length > 500 && heard.size > 500)
     const killed = performance.now()
     await redis.kill()
     await down('outgoing')
-    await sleep(300)
+    await until(() => rejected > 200)
     await redis.start()
     const started = performance.now()
     await Promise.all([up('incoming'), up('outgoing')])
     const healed = performance.now()
     await until(async () => (await redis.cli('PUBSUB', 'NUMSUB', 'from-relay')).endsWith('1'))
     const listening = performance.now()
-    await sleep(700)
+    await until(() => fromRelay.filter(({ at }) => at > listening).length > 500)
     const count = stop()
     const last = String(count - 1)
     await until(() => heard.has(count - 1), { message: `message ${last} from the relay` })
