@@ -16,6 +16,7 @@ import { json } from './marshallers/json.ts'
 import type { Marshaller } from './message.ts'
 import { Registry } from './registry.ts'
 import { type Araldo, Relay } from './relay.ts'
+import { loggerLevel } from './types.ts'
 import { registerWebSocket } from './upgrade.ts'
 
 declare module 'fastify' {
@@ -157,7 +158,7 @@ function configObjectOf({ global, plugins, routes }: ConfigObject): ConfigObject
 }
 
 function levelOf({ global: { logLevel } }: Config): { level?: string } {
-  return logLevel === undefined ? {} : { level: logLevel === 'warning' ? 'warn' : logLevel }
+  return logLevel === undefined ? {} : { level: loggerLevel(logLevel) }
 }
 
 function requireKnown(names: readonly string[], config: Config): void {

@@ -69,3 +69,8 @@ export type DropReason = (typeof DROP_REASONS)[number]
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error', 'fatal'] as const
 /** The manual's log levels; `warning` is pino's `warn`. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What the logger (pino) calls a level. */
+export function loggerLevel(level: LogLevel): string {
+  return level === 'warning' ? 'warn' : level
+}

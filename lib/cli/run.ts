@@ -5,6 +5,7 @@ import pretty from 'pino-pretty'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../errors.ts'
 import araldo from '../plugin.ts'
+import { loggerLevel } from '../types.ts'
 
 /** Milliseconds that plugins and hooks may take at the least, whatever the shutdown timeout is. */
 const MIN_PLUGIN_TIMEOUT = 10_000
@@ -44,7 +45,7 @@ export async function run(config: Config): Promise<void> {
 
 /** Lines for people on a terminal, JSON lines elsewhere. */
 function loggerOptions({ global: { logLevel = 'info' } }: Config): FastifyServerOptions['logger'] {
-  const level = logLevel === 'warning' ? 'warn' : logLevel
+  const level = loggerLevel(logLevel)
   if (!process.stdout.isTTY) return { level }
   const stream = pretty({
     ignore: 'pid,hostname,module',
