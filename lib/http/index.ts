@@ -46,15 +46,30 @@ export async function registerMonitoring(
   const show = createShow(secrets)
   if (health !== false) {
     const { prefix = '/health' } = health === true ? {} : health
-    registerHealth(scope, relay, prefix === '' ? '' : pathOf(prefix, 'health.prefix'), show)
+    const path = prefix === '' ? '' : pathOf(prefix, 'health.prefix')
+    claim('health.prefix', () => registerHealth(scope, relay, path, show))
   }
   if (metrics !== false) {
     const { path = '/metrics', ...rest } = metrics === true ? {} : metrics
-    registerMetrics(scope, relay, requests, { ...rest, path: path === false ? false : pathOf(path, 'metrics.path') })
+    const place = path === false ? false : pathOf(path, 'metrics.path')
+    claim('metrics.path', () => registerMetrics(scope, relay, requests, { ...rest, path: place }))
   }
   if (console !== false) {
     const settings = console === true ? {} : console
-    registerConsole(scope, relay, settings, pathOf(settings.path ?? '/console', 'console.path'), show)
+    const path = pathOf(settings.path ?? '/console', 'console.path')
+    claim('console.path', () => registerConsole(scope, relay, settings, path, show))
+  }
+}
+
+/** Adds routes; where the host, or an endpoint, has one of them already, says which option moves them. */
+function claim(option: string, register: () => void): void {
+  try {
+    register()
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'FST_ERR_DUPLICATED_ROUTE')) throw error
+    const [what = option] = option.split('.')
+    const advice = `move that route, set the option '${option}', or switch this off with '${what}: false'`
+    throw new errors.CONFIG(`${what}: ${error.message}: ${advice}`, { cause: error })
   }
 }
 

@@ -131,6 +131,19 @@ describe('health', () => {
     })
   })
 
+  test('a path that the host has taken is an error that says which option moves it', async (t) => {
+    for (const [taken, option] of [
+      ['/health/live', 'health.prefix'],
+      ['/metrics', 'metrics.path'],
+    ] as const) {
+      const server = Fastify()
+      t.after(() => server.close())
+      server.get(taken, async () => 'mine')
+      const message = new RegExp(`'${taken}': move that route, set the option '${option}', or switch this off`)
+      await assert.rejects(async () => server.register(araldo, { config: APP }), { code: 'ARALDO_ERR_CONFIG', message })
+    }
+  })
+
   test('probes do not fill the log', async (t) => {
     const { log, lines } = recordingLog()
     const server = Fastify({ loggerInstance: log })
