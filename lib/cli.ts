@@ -2,7 +2,7 @@
 /** Floor 6. The command `araldo`. Exit codes: 0 as asked, 1 it could not be done, 2 the command line makes no sense. */
 import { readFile } from 'node:fs/promises'
 import { configSchema } from './schema.ts'
-import { describe } from './cli/check.ts'
+import { describe, verify } from './cli/check.ts'
 import { type Arguments, parseArguments, USAGE, UsageError } from './cli/arguments.ts'
 import { run } from './cli/run.ts'
 import { type Config, ConfigError, formatDiagnostic, loadConfig } from './config.ts'
@@ -36,9 +36,12 @@ async function perform(asked: Arguments): Promise<void> {
     case 'schema':
       process.stdout.write(`${JSON.stringify(await schema(), null, 2)}\n`)
       return
-    case 'check':
-      process.stdout.write(describe(await load(asked.config)))
+    case 'check': {
+      const config = await load(asked.config)
+      await verify(config)
+      process.stdout.write(describe(config))
       return
+    }
     case 'run':
       await run(await loadConfig(asked.config, createRegistries()))
   }

@@ -77,7 +77,8 @@ describe('the command line', () => {
       [['--nonsense'], /Unknown option '--nonsense'/],
       [['-c'], /argument missing/],
       [['serve'], /no command is named 'serve'/],
-      [['araldo.yaml'], /to run a config: araldo -c araldo.yaml/],
+      [['araldo.yaml'], /a config is named with -c: araldo -c araldo.yaml/],
+      [['check', 'araldo.yaml'], /a config is named with -c: araldo check -c araldo.yaml/],
       [['check', 'more'], /'more' is one argument too many/],
     ] as const) {
       const { code, stderr } = await araldo(args)
@@ -102,6 +103,13 @@ describe('the command line', () => {
     assert.match(stdout, /is valid: 2 endpoints, 2 lanes/)
     assert.match(stdout, /browsers +endpoint-websocket +\(json\)/)
     assert.match(stdout, /browsers +→ +kept +at most once/)
+  })
+
+  test('check finds what shows only when the relay is built', async () => {
+    const yaml = CHAT.replace('{ name: kept, id: endpoint-mock }', '{ name: kept, id: endpoint-websocket, path: /ws }')
+    const { code, stderr, stdout } = await araldo(['check'], { cwd: await configFolder(yaml) })
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /endpoint 'kept': path: .*\/ws.*another path/)
   })
 
   test('-c PATH and --config=PATH name the config', async () => {
@@ -148,6 +156,16 @@ describe('a bad config ends it with exit code 1 and says where and what', () => 
     'an unknown id': [valid.replace('endpoint-mock', 'endpoint-mok'), /did you mean 'endpoint-mock'/],
     'duplicate names': [valid.replace('name: kept', 'name: browsers'), /browsers/],
     'a route to nowhere': [valid.replace(', kept]', ', kpt]'), /did you mean 'kept'/],
+    'a route from no source': [
+      valid
+        .replace('{ name: kept, id: endpoint-mock }', '{ name: kept, id: endpoint-redis, topic: t }')
+        .replace('kept]', 'kept]\n  kept: [browsers]'),
+      /:9:3: error: route 'kept': endpoint 'kept' of type endpoint-redis is no source/,
+    ],
+    'a route to no target': [
+      valid.replace('{ name: kept, id: endpoint-mock }', '{ name: kept, id: endpoint-redis, pattern: t }'),
+      /:8:\d+: error: route 'browsers' → 'kept': endpoint 'kept' of type endpoint-redis is no target/,
+    ],
     'a missing variable': [
       valid.replace('/ws', '${NO_SUCH_VARIABLE}'),
       /araldo\.yaml:5:\d+: error: .*NO_SUCH_VARIABLE/,

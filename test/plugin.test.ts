@@ -131,16 +131,19 @@ describe('the relay in an application', () => {
     await server.ready()
     const seen: unknown[] = []
     server.araldo.subscribe('audit', ({ body }) => void seen.push(body))
+    let readOn = (): void => {}
+    const published = new Promise<void>((resolve) => (readOn = resolve))
     const read = (async () => {
       const bodies: unknown[] = []
       for await (const { body } of server.araldo.subscribe('audit', { limit: 2 })) {
         bodies.push(body)
-        await delay(1)
+        await published
       }
       return bodies
     })()
     for (let number = 1; number <= 5; number++) await server.araldo.publish('in', number)
     assert.deepEqual(seen, [1, 2, 3, 4, 5])
+    readOn()
     await server.close()
     assert.deepEqual(await read, [1, 4, 5])
     assert.equal(server.araldo.endpoints.get('audit')?.counters.iteratorDropped, 2)

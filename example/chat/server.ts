@@ -46,7 +46,13 @@ const notification = {
 export async function start(config: URL): Promise<void> {
   const fastify = await build(config)
   const port = Number(process.env.PORT ?? 54321)
-  await fastify.listen({ host: 'localhost', port })
+  try {
+    await fastify.listen({ host: 'localhost', port })
+  } catch (error) {
+    console.error(`cannot listen on port ${port} (${(error as Error).message}); another one: PORT=8080 npm start`)
+    process.exitCode = 1
+    return fastify.close()
+  }
   const base = `http://localhost:${port}`
   console.log(`
   chat        ${base}/            open it in two windows

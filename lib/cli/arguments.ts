@@ -33,11 +33,16 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const [name = 'run', ...rest] = positionals
   const command = COMMANDS.find((known) => known === name)
   if (command === undefined) {
-    const hint = /\.ya?ml$/.test(name) ? `; to run a config: araldo -c ${name}` : ''
-    throw new UsageError(`no command is named '${name}'${hint}`)
+    throw new UsageError(`no command is named '${name}'${hint('araldo', name)}`)
   }
-  if (rest.length > 0) throw new UsageError(`'${rest[0]}' is one argument too many`)
+  const [more] = rest
+  if (more !== undefined) throw new UsageError(`'${more}' is one argument too many${hint(`araldo ${name}`, more)}`)
   return { kind: command, config: values.config ?? 'araldo.yaml' }
+}
+
+/** For who leaves the -c out. */
+function hint(command: string, argument: string): string {
+  return /\.ya?ml$/.test(argument) ? `; a config is named with -c: ${command} -c ${argument}` : ''
 }
 
 function parse(argv: readonly string[]): ReturnType<typeof strictly> {

@@ -1,6 +1,21 @@
 /** Floor 6. `araldo check`: what a valid config declares, as tables. */
+import Fastify from 'fastify'
 import type { Config, LaneConfig } from '../config.ts'
+import araldo from '../plugin.ts'
 import type { SourceCapabilities, TargetCapabilities } from '../types.ts'
+
+/**
+ * Builds the relay and starts nothing: what only shows then is found too, such as two endpoints at one path.
+ * @throws what kept it from being built.
+ */
+export async function verify(config: Config): Promise<void> {
+  const fastify = Fastify()
+  try {
+    await fastify.register(araldo, { config })
+  } finally {
+    await fastify.close()
+  }
+}
 
 /** The endpoints, routes and capabilities of a config, for people. */
 export function describe(config: Config): string {

@@ -63,7 +63,11 @@ async function plugin(scope: FastifyInstance, context: EndpointContext<WebSocket
       },
     })
   } catch (cause) {
-    throw new errors.CONFIG(`endpoint '${name}': path: ${reasonOf(cause)}`, { cause })
+    const taken = (cause as { code?: unknown }).code === 'FST_ERR_DUPLICATED_ROUTE'
+    const why = taken
+      ? `'${options.path}' is taken by another route of this server; give it another path`
+      : reasonOf(cause)
+    throw new errors.CONFIG(`endpoint '${name}': path: ${why}`, { cause })
   }
   if (options['permessage-deflate'] && !scope.websocketServer.options.perMessageDeflate) {
     context.log.warn("permessage-deflate is off in the host's own @fastify/websocket: nothing will be compressed")

@@ -96,7 +96,7 @@ describe('in a relay', () => {
     const endpoints = ['one', 'two'].map((name) => ({ name, id: 'endpoint-websocket', path: '/ws' }))
     await assert.rejects(
       async () => fastify().register(araldo, config(endpoints, {})),
-      /endpoint 'two': path: .*already declared for route '\/ws'/,
+      /endpoint 'two': path: .*'\/ws' is taken by another route/,
     )
   })
 })
