@@ -68,4 +68,18 @@ async function version(): Promise<string> {
   return manifest.version
 }
 
-process.exitCode = await main(process.argv.slice(2))
+/** Who reads may leave (`| head -1`), and a disk may be full: what runs goes on without, what only prints has failed. */
+function onOutputError({ code, message }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE' || outputFailed) return
+  outputFailed = true
+  process.exitCode = 1
+  process.stderr.write(`araldo: the output cannot be written: ${message}\n`)
+}
+
+let outputFailed = false
+process.stdout.on('error', onOutputError)
+// There is nowhere left to say so.
+process.stderr.on('error', () => {})
+
+const exitCode = await main(process.argv.slice(2))
+process.exitCode = outputFailed ? 1 : exitCode

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { araldo, CLI, configFolder, startAraldo } from './support/araldo.ts'
 import { connect } from './support/client.ts'
 import { accepts, freePort } from './support/port.ts'
-import { startProcess, temporaryFolder } from './support/process.ts'
+import { run, startProcess, temporaryFolder } from './support/process.ts'
 import { need } from './support/require.ts'
 import { until } from './support/wait.ts'
 
@@ -47,6 +47,11 @@ routes:
     - redis_2
     - redis_3
 `
+
+/** For a test's `skip`: where there is no device that is always full. */
+function needFullDisk(): string | false {
+  return existsSync('/dev/full') ? false : 'there is no /dev/full here'
+}
 
 /** For a test's `skip`: whether everybody may listen on every port here, as in many containers. */
 function needForbiddenPort(): string | false {
@@ -267,6 +272,29 @@ describe('the running command', () => {
     const { code, stderr } = await araldo(['-c', path], { unprivileged: true })
     assert.equal(code, 1)
     assert.match(stderr, /^araldo: cannot listen on 127\.0\.0\.1:1: no permission; .*\n$/)
+  })
+
+  test(
+    'a full disk under the log keeps it neither from running nor from ending',
+    { skip: needFullDisk() },
+    async (t) => {
+      const port = await freePort()
+      const folder = await configFolder(CHAT.replace('server-port: 0', `server-port: ${port}`))
+      const relay = await startProcess({
+        command: 'sh',
+        args: ['-c', `exec "${process.execPath}" "${CLI}" > /dev/full`],
+        cwd: folder,
+        ready: async () => (await fetch(`http://127.0.0.1:${port}/health/live`).catch(() => undefined))?.ok === true,
+        t,
+      })
+      assert.equal((await relay.stop('SIGTERM')).code, 0)
+      assert.match(relay.stderr, /^araldo: the output cannot be written: .*no space.*\n$/)
+    },
+  )
+
+  test('who reads its output may leave', async () => {
+    const { stderr } = await run('sh', ['-c', `"${process.execPath}" "${CLI}" --help | true`])
+    assert.equal(stderr, '')
   })
 
   test('a port that is taken is one clear line and exit code 1', async (t) => {

@@ -46,8 +46,10 @@ export async function run(config: Config): Promise<void> {
 /** Lines for people on a terminal, JSON lines elsewhere. */
 function loggerOptions({ global: { logLevel = 'info' } }: Config): FastifyServerOptions['logger'] {
   const level = loggerLevel(logLevel)
-  if (!process.stdout.isTTY) return { level }
+  // Node's own stream, whose errors cli.ts hears: a full disk under the log must not keep the relay from ending.
+  if (!process.stdout.isTTY) return { level, stream: process.stdout }
   const stream = pretty({
+    destination: process.stdout,
     ignore: 'pid,hostname,module',
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
