@@ -257,13 +257,17 @@ describe('the running command', () => {
     assert.equal(relay.stdout, '')
   })
 
-  test('writes lines for people on a terminal', { skip: need('script') }, async (t) => {
+  test('writes lines for people on a terminal, and ends with it', { skip: need('script') }, async (t) => {
     const cwd = await configFolder(CHAT)
-    const args = ['-qec', `'${process.execPath}' '${CLI}'`, '/dev/null']
+    const args = ['-qec', `echo "pid $$" && exec '${process.execPath}' '${CLI}'`, '/dev/null']
     const terminal = await startProcess({ command: 'script', args, cwd, t, ready: /listening at http/ })
     const text = stripVTControlCharacters(terminal.stdout)
     assert.match(text, /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: up \{.*"browsers".*\}\r?$/m)
     assert.doesNotMatch(text, /"level"/)
+
+    const pid = Number(/^pid (\d+)/m.exec(text)?.[1])
+    await terminal.kill()
+    await until(() => !existsSync(`/proc/${pid}`), { message: 'the relay to end with its terminal' })
   })
 
   test('a port that is not permitted is one clear line and exit code 1', { skip: needForbiddenPort() }, async () => {

@@ -11,7 +11,13 @@ import { loggerLevel } from '../types.ts'
 const MIN_PLUGIN_TIMEOUT = 10_000
 
 /**
- * Runs until a signal comes. On SIGINT or SIGTERM the relay ends in order within `global.shutdown-timeout` and the
+ * What the processor or a debugger raises is no wish to end in order: a handler in JavaScript would return to the very
+ * instruction that failed, and do so for ever.
+ */
+const FATAL_SIGNALS = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const
+
+/**
+ * Runs until a signal comes. On SIGINT, SIGTERM, SIGQUIT or SIGHUP the relay ends in order within `global.shutdown-timeout` and the
  * process exits with 0; a second signal ends it at once, with 1.
  * @throws where it cannot start: the error's message is one line for people.
  */
@@ -26,11 +32,14 @@ export async function run(config: Config): Promise<void> {
     return503OnClosing: false,
     pluginTimeout: Math.max(MIN_PLUGIN_TIMEOUT, shutdownTimeout),
   })
-  const grace = closeWithGrace({ delay: shutdownTimeout, logger: fastify.log }, async ({ signal, err }) => {
-    if (err !== undefined) fastify.log.fatal({ err }, 'ending: something was left unhandled')
-    else fastify.log.info({ signal }, 'ending')
-    await fastify.close()
-  })
+  const grace = closeWithGrace(
+    { delay: shutdownTimeout, logger: fastify.log, skip: [...FATAL_SIGNALS] },
+    async ({ signal, err }) => {
+      if (err !== undefined) fastify.log.fatal({ err }, 'ending: something was left unhandled')
+      else fastify.log.info({ signal }, 'ending')
+      await fastify.close()
+    },
+  )
   try {
     await fastify.register(araldo, { config })
     await fastify.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
