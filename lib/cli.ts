@@ -1,15 +1,12 @@
 #!/usr/bin/env node
 /** Floor 6. The command `araldo`. Exit codes: 0 as asked, 1 it could not be done, 2 the command line makes no sense. */
 import { readFile } from 'node:fs/promises'
-import { configSchema } from './schema.ts'
-import { describe, verify } from './cli/check.ts'
+import module from 'node:module'
 import { type Arguments, parseArguments, USAGE, UsageError } from './cli/arguments.ts'
-import { run } from './cli/run.ts'
-import { type Config, ConfigError, formatDiagnostic, loadConfig } from './config.ts'
-import { discoverTypes } from './discovery.ts'
 import { reasonOf } from './errors.ts'
-import { createRegistries } from './plugin.ts'
-import type { JsonSchema } from './types.ts'
+
+// Node 22 and later keep what they have compiled for the next start. The rest is loaded when it is needed.
+;(module as { enableCompileCache?: () => void }).enableCompileCache?.()
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
@@ -20,7 +17,9 @@ async function main(argv: readonly string[]): Promise<number> {
       process.stderr.write(`araldo: ${error.message}\n\n${USAGE}`)
       return 2
     }
-    process.stderr.write(error instanceof ConfigError ? `${error.message}\n` : `araldo: ${reasonOf(error)}\n`)
+    // The errors of a config name their own places.
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    process.stderr.write(`${code === 'ARALDO_ERR_CONFIG' ? '' : 'araldo: '}${reasonOf(error)}\n`)
     return 1
   }
 }
@@ -33,32 +32,23 @@ async function perform(asked: Arguments): Promise<void> {
     case 'version':
       process.stdout.write(`${await version()}\n`)
       return
-    case 'schema':
-      process.stdout.write(`${JSON.stringify(await schema(), null, 2)}\n`)
-      return
-    case 'check': {
-      const config = await load(asked.config)
-      await verify(config)
-      process.stdout.write(describe(config))
+    case 'schema': {
+      const { schema } = await import('./cli/schema.ts')
+      process.stdout.write(`${JSON.stringify(await schema(process.cwd()), null, 2)}\n`)
       return
     }
-    case 'run':
-      await run(await loadConfig(asked.config, createRegistries()))
+    case 'check': {
+      const { check } = await import('./cli/check.ts')
+      const { warnings, tables } = await check(asked.config)
+      process.stderr.write(warnings)
+      process.stdout.write(tables)
+      return
+    }
+    case 'run': {
+      const { run } = await import('./cli/run.ts')
+      await run(asked.config)
+    }
   }
-}
-
-/** Loads the config and prints its warnings. */
-async function load(path: string): Promise<Config> {
-  const config = await loadConfig(path, createRegistries())
-  for (const warning of config.warnings) process.stderr.write(`${formatDiagnostic(warning)}\n`)
-  return config
-}
-
-/** Of the types that are built in and those that packages of the current folder bring. */
-async function schema(): Promise<JsonSchema> {
-  const registries = createRegistries()
-  await discoverTypes(process.cwd(), registries)
-  return configSchema(registries)
 }
 
 async function version(): Promise<string> {

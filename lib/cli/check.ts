@@ -1,14 +1,30 @@
 /** Floor 6. `araldo check`: what a valid config declares, as tables. */
 import Fastify from 'fastify'
-import type { Config, LaneConfig } from '../config.ts'
-import araldo from '../plugin.ts'
+import { type Config, formatDiagnostic, type LaneConfig, loadConfig } from '../config.ts'
+import araldo, { createRegistries } from '../plugin.ts'
 import type { SourceCapabilities, TargetCapabilities } from '../types.ts'
 
+export interface CheckResult {
+  /** A line each; empty if there are none. */
+  readonly warnings: string
+  readonly tables: string
+}
+
 /**
- * Builds the relay and starts nothing: what only shows then is found too, such as two endpoints at one path.
- * @throws what kept it from being built.
+ * @param path of the config.
+ * @throws ConfigError, or what else kept the relay from being built.
  */
-export async function verify(config: Config): Promise<void> {
+export async function check(path: string): Promise<CheckResult> {
+  const config = await loadConfig(path, createRegistries())
+  await build(config)
+  return {
+    warnings: config.warnings.map((warning) => `${formatDiagnostic(warning)}\n`).join(''),
+    tables: describe(config),
+  }
+}
+
+/** Builds the relay and starts nothing: what only shows then is found too, such as two endpoints at one path. */
+async function build(config: Config): Promise<void> {
   const fastify = Fastify()
   try {
     await fastify.register(araldo, { config })
@@ -18,7 +34,7 @@ export async function verify(config: Config): Promise<void> {
 }
 
 /** The endpoints, routes and capabilities of a config, for people. */
-export function describe(config: Config): string {
+function describe(config: Config): string {
   const endpoints = config.endpoints.map(({ name, type, marshalling, options }) => {
     const { source, target } = type.capabilities(options)
     return [name, type.id, marshalling ?? '(json)', capabilityList(source), capabilityList(target)]

@@ -1,10 +1,9 @@
 /** Floor 6. `araldo`: a Fastify server with nothing on it but the relay, from the first log line to the exit code. */
 import closeWithGrace from 'close-with-grace'
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import pretty from 'pino-pretty'
-import type { Config } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { reasonOf } from '../errors.ts'
-import araldo from '../plugin.ts'
+import araldo, { createRegistries } from '../plugin.ts'
 import { loggerLevel } from '../types.ts'
 
 /** Milliseconds that plugins and hooks may take at the least, whatever the shutdown timeout is. */
@@ -17,14 +16,17 @@ const MIN_PLUGIN_TIMEOUT = 10_000
 const FATAL_SIGNALS = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const
 
 /**
- * Runs until a signal comes. On SIGINT, SIGTERM, SIGQUIT or SIGHUP the relay ends in order within `global.shutdown-timeout` and the
- * process exits with 0; a second signal ends it at once, with 1.
+ * Runs until a signal comes. On SIGINT, SIGTERM, SIGQUIT or SIGHUP the relay ends in order within
+ * `global.shutdown-timeout` and the process exits with 0; a second signal ends it at once, with 1.
+ *
+ * @param path of the config.
  * @throws where it cannot start: the error's message is one line for people.
  */
-export async function run(config: Config): Promise<void> {
+export async function run(path: string): Promise<void> {
+  const config = await loadConfig(path, createRegistries())
   const { serverHost: host, serverPort: port, shutdownTimeout } = config.global
   const fastify = Fastify({
-    logger: loggerOptions(config),
+    logger: await loggerOptions(config),
     logController: new LogController({ disableRequestLogging: true }),
     // Browsers open connections ahead of need; one without a request would hold the end of the server back.
     forceCloseConnections: true,
@@ -53,10 +55,11 @@ export async function run(config: Config): Promise<void> {
 }
 
 /** Lines for people on a terminal, JSON lines elsewhere. */
-function loggerOptions({ global: { logLevel = 'info' } }: Config): FastifyServerOptions['logger'] {
+async function loggerOptions({ global: { logLevel = 'info' } }: Config): Promise<FastifyServerOptions['logger']> {
   const level = loggerLevel(logLevel)
   // Node's own stream, whose errors cli.ts hears: a full disk under the log must not keep the relay from ending.
   if (!process.stdout.isTTY) return { level, stream: process.stdout }
+  const { default: pretty } = await import('pino-pretty')
   const stream = pretty({
     destination: process.stdout,
     ignore: 'pid,hostname,module',

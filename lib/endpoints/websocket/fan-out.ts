@@ -35,6 +35,11 @@ export class FanOut {
   #frames: Frame[] = []
   #bytes = 0
   #scheduled = false
+  /**
+   * The next flush begins no sooner than the last one took, after its end. Where writing to all clients takes long,
+   * more is gathered for the next time, and the other half of the time is there for what comes in.
+   */
+  #notBefore = 0
   // Of the flush that runs.
   #deliveries = 0
   #deliveredBytes = 0
@@ -75,12 +80,17 @@ export class FanOut {
     this.#bytes += length
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(this.#onTurnEnd)
+    const wait = this.#notBefore - performance.now()
+    if (wait < 1) setImmediate(this.#onTurnEnd)
+    else setTimeout(this.#onTurnEnd, wait)
   }
 
   readonly #onTurnEnd = (): void => {
     this.#scheduled = false
+    const start = performance.now()
     this.flush()
+    const end = performance.now()
+    this.#notBefore = end + (end - start)
   }
 
   /** Writes what this turn has gathered so far. To be called before a close frame is sent. */
