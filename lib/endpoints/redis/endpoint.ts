@@ -98,4 +98,12 @@ export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
   onUnanswered(): void {
     this.counters.unanswered++
   }
+
+  onFull(): void {
+    this.saturated(true)
+  }
+
+  onRoom(): void {
+    this.saturated(false)
+  }
 }
