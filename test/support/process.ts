@@ -195,6 +195,10 @@ export class ManagedProcess {
     process.kill(-pid, signal)
   }
 
+  #killGroup(): void {
+    if (this.pid !== undefined) killGroup(this.pid)
+  }
+
   #spawn(): void {
     const { command, args = [], env, cwd, uid, gid } = this.#options
     const child = spawn(command, args, {
@@ -247,13 +251,14 @@ export class ManagedProcess {
     if (this.#exited === undefined) return { code: null, signal: null }
     if (!this.running) return this.#exited
     // Asked to end, a server ends its children itself; a crash takes all of them.
-    if (signal === 'SIGKILL') this.signal(signal)
+    // It may have ended by itself this very moment, of which Node has not told yet.
+    if (signal === 'SIGKILL') this.#killGroup()
     else this.#child?.kill(signal)
     try {
       return await within(this.#exited, { timeout: STOP_TIMEOUT, message: `${this.#options.command} to end` })
     } catch (error) {
       if (!this.running) throw error
-      this.signal('SIGKILL')
+      this.#killGroup()
       return within(this.#exited, { timeout: STOP_TIMEOUT, message: `${this.#options.command} to be killed` })
     }
   }
