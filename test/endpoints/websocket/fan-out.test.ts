@@ -7,13 +7,12 @@ import { endpointWebSocket } from '../../../lib/endpoints/websocket/index.ts'
 import { connect, type TestClient } from '../../support/client.ts'
 import { type StartedEndpoint, startEndpoint } from '../../support/endpoint.ts'
 import type { Owner } from '../../support/process.ts'
-import { until, within } from '../../support/wait.ts'
+import { until } from '../../support/wait.ts'
 import { DEFAULTS } from './options.ts'
 import { connectRaw, OPCODES, type RawClient } from './raw.ts'
 
 const ROOMS = ['a', 'b', 'c']
 const CLIENTS = 7
-const LAST = Buffer.from('last')
 
 type Command =
   | {
@@ -89,18 +88,6 @@ class Peer {
     this.#client?.socket.ping()
   }
 
-  async roundTrip(): Promise<void> {
-    await this.#raw?.roundTrip()
-    const socket = this.#client?.socket
-    if (socket === undefined) return
-    const pong = new Promise<void>((resolve) => {
-      // Others are the answers to pings of the conversation.
-      socket.on('pong', (data) => data.equals(LAST) && resolve())
-    })
-    socket.ping(LAST)
-    await within(pong, { message: 'the last pong' })
-  }
-
   leave(): void {
     this.#raw?.socket.destroy()
     this.#client?.socket.close()
@@ -166,10 +153,16 @@ async function converse(server: StartedEndpoint, commands: readonly Command[], t
       assertSame(peer.got, peer.due)
     }
   }
-  // A pong is written at once, before what this turn has gathered.
-  await turn()
+  // What comes last to everyone tells that all before it has come: a flush may wait for a while after the one before.
+  const last = JSON.stringify(`${count} last`)
+  server.send(undefined, { payload: Buffer.from(last), topic: '*' })
+  for (const peer of peers) if (peer.state !== 'gone') peer.due.push(last)
   for (const peer of peers) {
-    if (peer.state === 'open') await peer.roundTrip()
+    const hasAll = (): boolean => {
+      peer.collect()
+      return peer.got.length >= peer.due.length
+    }
+    if (peer.state === 'open') await until(hasAll, { interval: 1, message: 'the last message' })
     peer.collect()
     assertSame(peer.got, peer.state === 'open' ? peer.due : peer.due.slice(0, peer.got.length))
   }
