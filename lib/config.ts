@@ -6,6 +6,7 @@
  * not keep the others from being looked at, and no error is reported that only follows from another.
  */
 import { dirname, resolve } from 'node:path'
+import type { Validate } from './config/delivery.ts'
 import { ConfigError, Diagnostics, formatDiagnostic, type Diagnostic } from './config/diagnostics.ts'
 import { EntryReader, type Category, type Entry, type PluginType } from './config/entries.ts'
 import { readTextFile, UnreadableError } from './config/file.ts'
@@ -22,7 +23,7 @@ import { parseYaml } from './config/yaml.ts'
 import { discoverTypes, loadTypeModule, type FoundTypes, type PluginRegistries } from './discovery.ts'
 import type { EndpointType, MarshallerType } from './endpoint.ts'
 import { reasonOf } from './errors.ts'
-import { globalSchema } from './schema.ts'
+import { deliverySchema, globalSchema } from './schema.ts'
 import type { LogLevel } from './types.ts'
 
 export { ConfigError, formatDiagnostic, type Diagnostic, type LaneConfig, type PluginRegistries, type RouteConfig }
@@ -162,7 +163,8 @@ class Loader {
     for (const entry of endpoints?.values() ?? []) checkMarshalling(entry, marshallers, diagnostics)
 
     const section = mapUnder(root, 'routes', [], diagnostics)
-    const reader = new RouteReader(routable, diagnostics)
+    const validate: Validate = (node, label) => this.#validator.validate(deliverySchema, node, label)
+    const reader = new RouteReader(routable, diagnostics, validate)
     const routes = section === undefined ? [] : reader.read(section)
     if (section?.entries.size === 0) diagnostics.warning('there are no routes: nothing is relayed')
     else if (section !== undefined && endpoints !== undefined) {

@@ -122,6 +122,10 @@ export abstract class Endpoint<Options extends object = object> {
   #accept: Accept | undefined
   #accepting = false
   #ending = false
+  #isSaturated = false
+  readonly #readyListeners = new Set<() => void>()
+  /** Lanes that have asked for a pause and not given it up. */
+  #holders = 0
 
   constructor(context: EndpointContext<Options>) {
     this.name = context.name
@@ -136,6 +140,11 @@ export abstract class Endpoint<Options extends object = object> {
       counters: this.counters,
       connect: (signal) => this.connect(signal),
       disconnect: () => this.disconnect(),
+    })
+    this.#link.onState((state) => {
+      if (state === 'up') this.#announceReady()
+      // How much the peer could take is of the link that it was said on.
+      else this.#isSaturated = false
     })
   }
 
@@ -170,6 +179,15 @@ export abstract class Endpoint<Options extends object = object> {
   /** The relay is about to stop: take nothing new in, but keep the link, so that what is under way can end. */
   protected quiesce(): void | Promise<void> {}
 
+  /**
+   * Take nothing in for a while, without losing anything: a lane is nearly full. Called only where the capabilities say
+   * `pause`, at any moment of the endpoint's life; new links are held, too. What was read before may still come in.
+   */
+  protected suspend(): void {}
+
+  /** The opposite of {@link suspend}: called after it, never twice in a row. */
+  protected resume(): void {}
+
   /** Figures that come and go, read when metrics are: `{ connections: 12 }`. */
   get gauges(): Figures {
     return {}
@@ -187,6 +205,21 @@ export abstract class Endpoint<Options extends object = object> {
     this.counters.receivedBytes += message.byteLength
     if (this.#accept !== undefined) this.#accept(message, settle)
     else settle?.(new errors.NOT_A_SOURCE(this.name))
+  }
+
+  /**
+   * The peer cannot take more for now, or can again: the lanes keep their messages until then. Forgotten when the link
+   * is lost.
+   */
+  protected saturated(isSaturated: boolean): void {
+    if (isSaturated === this.#isSaturated || this.#link.state !== 'up') return
+    this.#isSaturated = isSaturated
+    if (!isSaturated) this.#announceReady()
+  }
+
+  /** Whether the relay asks for a pause: see {@link suspend}. */
+  protected get suspended(): boolean {
+    return this.#holders > 0
   }
 
   /** Whether a route begins here. Where none does, what comes in goes nowhere: a type need not fetch anything. */
@@ -213,6 +246,45 @@ export abstract class Endpoint<Options extends object = object> {
   /** Why it is not up, in words for people; undefined while it is. Never holds a secret of the config. */
   get reason(): string | undefined {
     return this.#link.reason
+  }
+
+  /** Whether it can be sent to at this moment: up, and not saturated. */
+  get ready(): boolean {
+    return this.#link.state === 'up' && !this.#isSaturated
+  }
+
+  /**
+   * @param listener called each time that it has become {@link ready}. Must not throw.
+   * @returns a function that ends the listening.
+   */
+  onReady(listener: () => void): () => void {
+    this.#readyListeners.add(listener)
+    return () => this.#readyListeners.delete(listener)
+  }
+
+  #announceReady(): void {
+    for (const listener of this.#readyListeners) if (this.ready) listener()
+  }
+
+  /** Asks the source to pause. Each call is taken back by one {@link release}; it goes on after the last. */
+  hold(): void {
+    this.#holders++
+    if (this.#holders === 1) this.#guard(() => this.suspend())
+  }
+
+  /** Takes one {@link hold} back. */
+  release(): void {
+    this.#holders--
+    if (this.#holders === 0) this.#guard(() => this.resume())
+  }
+
+  /** A lane that is in the middle of something calls: it must not break there. */
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (err) {
+      this.log.error({ err }, 'could not pause, or go on')
+    }
   }
 
   /** Where this source's messages go. Set once, before {@link start}. */

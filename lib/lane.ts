@@ -2,14 +2,19 @@
  * Floor 2. A lane: one (route, target) pair at run time: its steps, its counters, and the hand-over to the target.
  *
  * A message that comes in is, in this order: received, changed or filtered by the steps, handed to the target, and
- * counted where it ended. On a lane whose target does not confirm, all of that happens within one call and costs no
- * promise, closure or queue entry.
+ * counted where it ended. Where the target does not confirm and can take it at once, all of that happens within one call
+ * and costs no promise, closure or queue entry; otherwise the message waits in the lane's outbox.
  */
+import { Delivery, type Holdable, type Parcel, type Settlement } from './delivery.ts'
+import type { Clock } from './dispatcher.ts'
 import type { Endpoint } from './endpoint.ts'
-import { dropReasonOf, errors, reasonOf } from './errors.ts'
+import { errors, reasonOf } from './errors.ts'
+import type { DeliveryConfig } from './guarantee.ts'
 import { Ledger } from './ledger.ts'
 import type { Message } from './message.ts'
 import type { DropReason } from './types.ts'
+
+export type { Settlement } from './delivery.ts'
 
 /** What a lane does to a message on its way: another message, or `null` to filter it out. Throws: it is dropped as invalid. */
 export interface Step {
@@ -18,59 +23,68 @@ export interface Step {
 }
 
 /** How one message ended in one lane; for the console and for tests. */
-export type Outcome = 'delivered' | 'filtered' | DropReason
+export type Outcome = 'delivered' | 'filtered' | 'dead-lettered' | DropReason
 
 /** Sees every message that ends in a lane. Must be quick and must not throw; the message must not be kept. */
 export type Trace = (lane: Lane, message: Message, outcome: Outcome) => void
 
-/** Waits for the required lanes of one message and then settles its source, once. */
-export interface Settlement {
-  /** One lane has come to its end with the message. */
-  settle(error: Error | null): void
-}
-
-/** A target that confirms has at most this many messages and bytes of one lane unconfirmed. */
-const MAX_UNCONFIRMED = 10_000
-const MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024
-
 export interface LaneInit {
-  readonly source: string
+  readonly source: Pick<Endpoint, 'name' | 'capabilities'> & Holdable
   readonly target: Endpoint
   readonly steps: readonly Step[]
   /** An optional lane never holds back, or spoils, the source's acknowledgement. */
   readonly optional: boolean
+  readonly delivery: DeliveryConfig
+  /** Of `delivery.deadLetter`. */
+  readonly deadLetters?: Endpoint | undefined
   /** Called after the ledger has counted it. Must not throw. */
   readonly onDrop: (lane: Lane, reason: DropReason, error: unknown) => void
+  /** The dead-letter endpoint did not take a message, and is tried again. Must not throw. */
+  readonly onDeadLetterRefused?: (lane: Lane, error: unknown) => void
+  readonly clock?: Clock
 }
 
 export class Lane {
   readonly source: string
   readonly target: Endpoint
   readonly optional: boolean
+  readonly delivery: DeliveryConfig
   readonly ledger = new Ledger()
   trace: Trace | undefined
+  /** Times that a message which had failed was to be sent again. */
+  retries = 0
+  readonly #init: LaneInit
   readonly #steps: readonly Step[]
-  readonly #confirms: boolean
-  readonly #onDrop: LaneInit['onDrop']
-  #unconfirmed = 0
-  #unconfirmedBytes = 0
+  /** Messages may go straight to the target: it does not confirm, and the lane is not closed. */
+  #isDirect: boolean
+  readonly #hasDeadLetters: boolean
+  /** Made when the first message has to wait. */
+  #outbox: Delivery | undefined
+  #isClosed = false
 
-  constructor({ source, target, steps, optional, onDrop }: LaneInit) {
-    this.source = source
-    this.target = target
-    this.optional = optional
-    this.#steps = steps
-    this.#confirms = target.capabilities.target?.confirm === true
-    this.#onDrop = onDrop
+  constructor(init: LaneInit) {
+    this.#init = init
+    this.source = init.source.name
+    this.target = init.target
+    this.optional = init.optional
+    this.delivery = init.delivery
+    this.#steps = init.steps
+    this.#isDirect = init.target.capabilities.target?.confirm !== true
+    this.#hasDeadLetters = init.deadLetters !== undefined
   }
 
   get steps(): readonly Step[] {
     return this.#steps
   }
 
-  /** Messages that the target took and has not confirmed: what the ledger's `waiting` must equal. */
-  get unconfirmed(): number {
-    return this.#unconfirmed
+  /** Messages that the lane holds: what the ledger's `waiting` must equal. */
+  get messages(): number {
+    return this.#outbox?.messages ?? 0
+  }
+
+  /** Bytes of these, in the target's format. */
+  get bytes(): number {
+    return this.#outbox?.bytes ?? 0
   }
 
   /** Takes a message in. Never throws. `settlement` is there when the source waits for this lane. */
@@ -83,7 +97,7 @@ export class Lane {
       try {
         message = (steps[index] as Step).apply(message)
       } catch (error) {
-        this.#drop(received, 'invalid', error, settlement)
+        this.#failed(received, error, settlement)
         return
       }
       if (message === null) {
@@ -94,72 +108,72 @@ export class Lane {
       }
     }
     const target = this.target
-    if (target.state !== 'up') {
-      const closing = target.state === 'closing' || target.state === 'closed'
-      this.#drop(message, closing ? 'closing' : 'down', undefined, settlement)
-      return
-    }
-    if (this.#confirms) {
-      this.#sendConfirmed(message, settlement)
+    const outbox = this.#outbox
+    if (!this.#isDirect || (outbox !== undefined && !outbox.empty) || !target.ready) {
+      this.#enqueue({ message, settlement }, received)
       return
     }
     let sending: unknown
     try {
       sending = target.send(message)
     } catch (error) {
-      this.#drop(message, dropReasonOf(error), error, settlement)
+      this.#openOutbox().addFailed({ message, settlement }, keyOf(message, received), error)
       return
     }
     if (sending === undefined) this.#delivered(message, settlement)
-    else this.#awaitSent(sending, message, settlement)
+    else this.#openOutbox().addSending({ message, settlement }, keyOf(message, received), sending)
   }
 
-  #sendConfirmed(message: Message, settlement: Settlement | undefined): void {
-    if (this.#unconfirmed >= MAX_UNCONFIRMED || this.#unconfirmedBytes >= MAX_UNCONFIRMED_BYTES) {
-      const error = new errors.OVERFLOW(this.target.name, this.#unconfirmed)
-      this.#drop(message, 'overflow', error, settlement)
-      return
-    }
-    let size: number
-    try {
-      // What the target is about to ask for: the message keeps it.
-      size = message.encode(this.target.marshaller).length
-    } catch (error) {
-      this.#drop(message, dropReasonOf(error), error, settlement)
-      return
-    }
-    const end = this.#hold(message, size, settlement)
-    try {
-      const sending: unknown = this.target.send(message, end)
-      if (sending !== undefined) Promise.resolve(sending).catch((error: unknown) => end(error ?? 'no reason given'))
-    } catch (error) {
-      end(error)
-    }
+  /** Resolves when nothing is under way in the lane any more. */
+  async whenEmpty(): Promise<void> {
+    await this.#outbox?.whenEmpty()
   }
 
-  /** A type's `send` must not be async. One that is must still not end the process, nor be counted before its end. */
-  #awaitSent(sending: unknown, message: Message, settlement: Settlement | undefined): void {
-    const end = this.#hold(message, message.byteLength, settlement)
-    Promise.resolve(sending).then(
-      () => end(null),
-      (error: unknown) => end(error ?? 'no reason given'),
-    )
+  /** Ends it: what is still under way is dropped, and so is what comes. */
+  close(): void {
+    this.#isClosed = true
+    this.#isDirect = false
+    this.#outbox?.close()
   }
 
-  /** Counts a message as under way. @returns what ends that, once: later calls are ignored. */
-  #hold(message: Message, size: number, settlement: Settlement | undefined): (error: unknown) => void {
-    this.#unconfirmed++
-    this.#unconfirmedBytes += size
-    let open = true
-    return (error) => {
-      if (!open) return
-      open = false
-      this.#unconfirmed--
-      this.#unconfirmedBytes -= size
-      // `undefined` too: JavaScript's callbacks say success by either.
-      if (error === null || error === undefined) this.#delivered(message, settlement)
-      else this.#drop(message, dropReasonOf(error), error, settlement)
-    }
+  /** A step failed: no other try can help. */
+  #failed(message: Message, error: unknown, settlement: Settlement | undefined): void {
+    if (this.#hasDeadLetters) this.#enqueue({ message, settlement, failure: error ?? 'no reason given' }, message)
+    else this.#drop(message, 'invalid', error, settlement)
+  }
+
+  #enqueue(parcel: Parcel, received: Message): void {
+    const { state } = this.target
+    if (this.#isClosed || state === 'closing' || state === 'closed') {
+      this.#drop(parcel.message, 'closing', undefined, parcel.settlement)
+    } else this.#openOutbox().add(parcel, keyOf(parcel.message, received))
+  }
+
+  #openOutbox(): Delivery {
+    if (this.#outbox !== undefined) return this.#outbox
+    const { source, target, delivery, deadLetters, clock = {}, onDeadLetterRefused } = this.#init
+    this.#outbox = new Delivery({
+      source: source.name,
+      holdable: delivery.overflow === 'block' ? source : undefined,
+      replays: source.capabilities.source?.replay === true,
+      target,
+      config: delivery,
+      deadLetters,
+      clock,
+      onEnd: this.#onEnd,
+      onRetry: () => this.retries++,
+      onDeadLetterRefused: (error) => onDeadLetterRefused?.(this, error),
+    })
+    return this.#outbox
+  }
+
+  readonly #onEnd = ({ message, settlement }: Parcel, end: Outcome, error: unknown): void => {
+    if (end === 'delivered') this.#delivered(message, settlement)
+    else if (end === 'dead-lettered') {
+      this.ledger.deadLettered++
+      this.trace?.(this, message, 'dead-lettered')
+      settlement?.settle(null)
+    } else this.#drop(message, end as DropReason, error, settlement)
   }
 
   #delivered(message: Message, settlement: Settlement | undefined): void {
@@ -171,15 +185,19 @@ export class Lane {
 
   #drop(message: Message, reason: DropReason, error: unknown, settlement: Settlement | undefined): void {
     this.ledger.dropped[reason]++
-    this.#onDrop(this, reason, error)
+    this.#init.onDrop(this, reason, error)
     this.trace?.(this, message, reason)
     if (settlement === undefined) return
     settlement.settle(error instanceof Error ? error : this.#errorOf(reason, error))
   }
 
   #errorOf(reason: DropReason, error: unknown): Error {
-    const { name, reason: why } = this.target
-    if (error !== undefined) return new errors.SEND_FAILED(name, reasonOf(error), { cause: error })
-    return reason === 'closing' ? new errors.CLOSING() : new errors.ENDPOINT_DOWN(name, why ?? reason)
+    if (error === undefined && reason === 'closing') return new errors.CLOSING()
+    return new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error })
   }
+}
+
+/** What order is kept by: the key, else the topic that the message came from. */
+function keyOf(message: Message, received: Message): string {
+  return message.key ?? received.topic
 }

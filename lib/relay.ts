@@ -3,7 +3,7 @@
  * counters, publish and subscribe; and the relay's life, which the plugin ties to the server's.
  */
 import type { Config } from './config.ts'
-import { within } from './deadline.ts'
+import { abortable, within } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
 import { AppEndpoint, type IterateOptions, type MessageHandler, type SubscribeOptions } from './endpoints/app.ts'
 import { errors } from './errors.ts'
@@ -19,6 +19,8 @@ export interface PublishOptions {
   readonly headers?: Headers
   /** A stable id, for receivers that are idempotent; made up if left out. */
   readonly id?: string
+  /** Ends the wait, not the message: a target that is down gets it when it is back, if the lane keeps it that long. */
+  readonly signal?: AbortSignal
 }
 
 /** `fastify.araldo`. */
@@ -26,7 +28,7 @@ export interface Araldo extends RelayView {
   readonly endpoints: ReadonlyMap<string, EndpointView>
   /**
    * Feeds a message in at a source endpoint, as if it had come in there, and resolves to its id when every required
-   * lane has come to its end with it.
+   * lane has come to its end with it: while a target is down, the message waits in the lane's outbox.
    * @param body any value that the endpoint's marshaller can encode; bytes (Uint8Array) are taken as the payload itself.
    * @throws ARALDO_ERR_UNDELIVERED, and what it was is in `cause`; ARALDO_ERR_UNKNOWN_ENDPOINT, ARALDO_ERR_NOT_A_SOURCE.
    */
@@ -42,6 +44,9 @@ export interface Araldo extends RelayView {
 
 /** How long the start waits for endpoints' first attempts (milliseconds), so that a relay of live brokers starts up. */
 const FIRST_ATTEMPTS = 250
+
+/** Of the time that the end may take, endpoints have so much (milliseconds) to close their links in order. */
+const STOP_RESERVE = 3_000
 
 export class Relay implements Araldo {
   readonly endpoints: ReadonlyMap<string, Endpoint>
@@ -59,11 +64,15 @@ export class Relay implements Araldo {
   get routes(): readonly RouteView[] {
     return [...this.router.routes.values()].map(({ source, lanes }) => ({
       source,
-      lanes: lanes.map(({ target, optional, steps, ledger }) => ({
+      lanes: lanes.map(({ target, optional, delivery, steps, ledger, messages, bytes, retries }) => ({
         target: target.name,
         optional,
+        guarantee: delivery.guarantee,
+        overflow: delivery.overflow,
         steps: steps.map((step) => step.name),
         ledger: ledger.snapshot(),
+        outbox: { messages, bytes },
+        retries,
       })),
     }))
   }
@@ -72,7 +81,9 @@ export class Relay implements Araldo {
     return this.#closing !== undefined
   }
 
-  async publish(name: string, body: unknown, { topic, key, headers, id }: PublishOptions = {}): Promise<string> {
+  async publish(name: string, body: unknown, options: PublishOptions = {}): Promise<string> {
+    const { topic, key, headers, id, signal } = options
+    signal?.throwIfAborted()
     const endpoint = this.#endpoint(name)
     if (!this.router.routes.has(name)) throw new errors.NOT_A_SOURCE(name)
     const content = body instanceof Uint8Array ? { payload: asBuffer(body) } : { body }
@@ -81,7 +92,7 @@ export class Relay implements Araldo {
       settle = (error) => (error === null ? resolve() : reject(error))
     })
     const message = endpoint.inject({ ...content, topic, key, headers, id }, settle)
-    await settled
+    await (signal === undefined ? settled : abortable(settled, signal))
     return message.id
   }
 
@@ -120,8 +131,8 @@ export class Relay implements Araldo {
   }
 
   /**
-   * Ends the relay in order: nothing new comes in, what is under way ends, the links are closed. The second call waits
-   * for the first. Never rejects.
+   * Ends the relay in order: nothing new comes in, what is under way is delivered as far as there is time, the rest is
+   * told to its sources as `closing`, the links are closed. The second call waits for the first. Never rejects.
    * @param timeout milliseconds for all of it.
    */
   close(timeout: number): Promise<void> {
@@ -129,13 +140,15 @@ export class Relay implements Araldo {
   }
 
   async #close(timeout: number): Promise<void> {
-    const deadline = Date.now() + timeout
-    const left = (): number => Math.max(0, deadline - Date.now())
+    const deadline = performance.now() + timeout
+    const left = (reserve = 0): number => Math.max(0, deadline - performance.now() - reserve)
     const endpoints = [...this.endpoints.values()]
-    await within(left(), Promise.all(endpoints.map((endpoint) => endpoint.pause())))
-    while (this.router.unconfirmed > 0 && left() > 0) await new Promise((resolve) => setTimeout(resolve, 10))
-    await within(left(), Promise.all(endpoints.map((endpoint) => endpoint.stop())))
+    const forEndpoints = Math.min(STOP_RESERVE, timeout / 2)
+    await within(left(forEndpoints), Promise.all(endpoints.map((endpoint) => endpoint.pause())))
+    await within(left(forEndpoints), this.router.whenEmpty())
+    // Before the endpoints: what is left is settled by sources that still have their link.
     this.router.close()
+    await within(left(), Promise.all(endpoints.map((endpoint) => endpoint.stop())))
   }
 
   #endpoint(name: string): Endpoint {

@@ -14,6 +14,15 @@ export interface BackoffOptions {
   readonly random?: () => number
 }
 
+/** Milliseconds to wait after so many failed tries, at least one: uniform in [0, min(maxDelay, minDelay · 2^(n-1))). */
+export function delayAfter(
+  attempts: number,
+  { minDelay, maxDelay }: { readonly minDelay: number; readonly maxDelay: number },
+  random: () => number = Math.random,
+): number {
+  return Math.floor(random() * Math.min(maxDelay, minDelay * 2 ** Math.min(attempts - 1, 31)))
+}
+
 export class Backoff {
   readonly #minDelay: number
   readonly #maxDelay: number
@@ -33,9 +42,8 @@ export class Backoff {
 
   /** Milliseconds to wait before the next try: uniform in [0, min(maxDelay, minDelay · 2^attempts)). */
   next(): number {
-    const ceiling = Math.min(this.#maxDelay, this.#minDelay * 2 ** Math.min(this.#attempts, 31))
     this.#attempts++
-    return Math.floor(this.#random() * ceiling)
+    return delayAfter(this.#attempts, { minDelay: this.#minDelay, maxDelay: this.#maxDelay }, this.#random)
   }
 
   /** After a success that lasted. */

@@ -97,6 +97,8 @@ export class Router {
   readonly #traces = new Set<Trace>()
   readonly #silenced = new Map<Lane, number>()
   #dropTimer: NodeJS.Timeout | undefined
+  /** When it was logged last that dead letters of the lane cannot be written (milliseconds, monotonic). */
+  readonly #refusedAt = new Map<Lane, number>()
   #closed = false
 
   /**
@@ -107,19 +109,23 @@ export class Router {
     this.#log = log
     const routes = new Map<string, Route>()
     for (const config of configs) {
+      const source = endpoints.get(config.source) as Endpoint
       const lanes = config.lanes.map((lane) => {
-        const target = endpoints.get(lane.to) as Endpoint
+        const { deadLetter } = lane.delivery
         return new Lane({
-          source: config.source,
-          target,
+          source,
+          target: endpoints.get(lane.to) as Endpoint,
           steps: compileSteps(lane),
           optional: lane.optional,
+          delivery: lane.delivery,
+          deadLetters: deadLetter === undefined ? undefined : endpoints.get(deadLetter),
           onDrop: this.#onDrop,
+          onDeadLetterRefused: this.#onDeadLetterRefused,
         })
       })
       const route = new Route(config.source, lanes, log)
       routes.set(config.source, route)
-      ;(endpoints.get(config.source) as Endpoint).bind((message, settle) => route.accept(message, settle))
+      source.bind((message, settle) => route.accept(message, settle))
     }
     this.routes = routes
   }
@@ -128,11 +134,16 @@ export class Router {
     for (const route of this.routes.values()) yield* route.lanes
   }
 
-  /** Messages that lanes have handed over and that are not confirmed yet. */
-  get unconfirmed(): number {
+  /** Messages that are under way in lanes. */
+  get messages(): number {
     let total = 0
-    for (const lane of this.lanes()) total += lane.unconfirmed
+    for (const lane of this.lanes()) total += lane.messages
     return total
+  }
+
+  /** Resolves when nothing is under way in any lane that was so at the call. */
+  async whenEmpty(): Promise<void> {
+    await Promise.all([...this.lanes()].map((lane) => lane.whenEmpty()))
   }
 
   /**
@@ -148,9 +159,13 @@ export class Router {
     }
   }
 
-  /** Ends the router's timer; lanes still take messages, and log the first that each drops from now on. */
+  /**
+   * Ends the lanes: what is under way is dropped, and so is what comes. The first that each drops from now on is
+   * logged, and no more.
+   */
   close(): void {
     this.#closed = true
+    for (const lane of this.lanes()) lane.close()
     clearTimeout(this.#dropTimer)
     this.#dropTimer = undefined
     this.#silenced.clear()
@@ -185,6 +200,15 @@ export class Router {
     this.#scheduleReport()
     const why = error === undefined ? (lane.target.reason ?? reason) : reasonOf(error)
     this.#log.warn({ source: lane.source, target: lane.target.name, reason, why }, 'message dropped')
+  }
+
+  readonly #onDeadLetterRefused = (lane: Lane, error: unknown): void => {
+    const now = performance.now()
+    if (now - (this.#refusedAt.get(lane) ?? -Infinity) < DROP_LOG_INTERVAL) return
+    this.#refusedAt.set(lane, now)
+    const { source, target, delivery } = lane
+    const fields = { source, target: target.name, deadLetter: delivery.deadLetter, why: reasonOf(error) }
+    this.#log.warn(fields, 'a dead letter cannot be written: it waits')
   }
 
   readonly #reportDrops = (): void => {

@@ -6,6 +6,7 @@ import { closeEntry } from './config/closed.ts'
 import { patternOf, type Unit } from './config/units.ts'
 import type { PluginRegistries } from './discovery.ts'
 import type { PluginType } from './config/entries.ts'
+import { GUARANTEES, OVERFLOWS } from './guarantee.ts'
 import { LOG_LEVELS, type JsonSchema } from './types.ts'
 
 export interface QuantityOptions {
@@ -89,6 +90,39 @@ const ENDPOINT_KEYS: Readonly<Record<string, JsonSchema>> = {
 
 const EXPRESSION: JsonSchema = { type: ['string', 'boolean', 'number'] }
 
+/** A lane's parameters of delivery. */
+export const deliverySchema: JsonSchema = {
+  type: 'object',
+  properties: {
+    delivery: { enum: GUARANTEES, description: 'What the lane must promise; the strongest that it can, if left out.' },
+    overflow: { enum: OVERFLOWS, description: 'What happens when the buffer is full.' },
+    buffer: {
+      type: 'object',
+      description: 'How much waits in the lane, at most.',
+      properties: {
+        messages: { type: 'integer', minimum: 1, maximum: 10_000_000, description: 'Messages; 10,000 if left out.' },
+        bytes: size({ minimum: 1, description: 'Bytes of their payloads; 64MiB if left out.' }),
+      },
+    },
+    concurrency: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100_000,
+      description: 'Messages that are with the target at one time, at most, one for each key; 64 if left out.',
+    },
+    retry: {
+      type: 'object',
+      description: 'How what failed for now is tried again.',
+      properties: {
+        attempts: { type: 'integer', minimum: 1, description: 'Tries in all; no limit if left out.' },
+        'min-delay': duration({ minimum: 1, description: 'The first try again comes within this time; 100ms.' }),
+        'max-delay': duration({ minimum: 1, description: 'No try waits longer; 30s.' }),
+      },
+    },
+    'dead-letter': { type: 'string', description: 'The endpoint that gets what cannot be delivered.' },
+  },
+}
+
 const LANE: JsonSchema = {
   type: 'object',
   required: ['to'],
@@ -108,6 +142,7 @@ const LANE: JsonSchema = {
       description: "Where in the target it goes: text with CEL expressions in braces, 'orders.{body.region}'.",
     },
     optional: { type: 'boolean', description: 'It never holds the acknowledgement back.' },
+    ...(deliverySchema['properties'] as object),
   },
 }
 
@@ -135,7 +170,10 @@ export function configSchema(registries: PluginRegistries): JsonSchema {
         type: 'object',
         description: 'From each source to its targets, by the names of endpoints.',
         propertyNames: { pattern: NAME_PATTERN },
-        additionalProperties: nullable({ type: 'array', items: { anyOf: [{ type: 'string' }, forEditors(LANE)] } }),
+        additionalProperties: nullable({
+          type: 'array',
+          items: { anyOf: [{ type: 'string' }, forEditors(closeEntry(LANE))] },
+        }),
       }),
     },
     definitions: {

@@ -10,7 +10,7 @@ import type { Message } from './message.ts'
 import type { Template } from './template.ts'
 
 /** The lane's steps; empty where messages pass as they are. */
-export function compileSteps(lane: LaneConfig): readonly Step[] {
+export function compileSteps(lane: Omit<LaneConfig, 'delivery'>): readonly Step[] {
   const steps: Step[] = []
   if (lane.when !== undefined) steps.push(filter(lane.when))
   if (lane.map !== undefined) steps.push(transform(lane.map))

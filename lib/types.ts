@@ -40,6 +40,8 @@ export interface TargetCapabilities {
   readonly topics: boolean
   /** What it sends can come back in at its own source. */
   readonly echo: boolean
+  /** It sends to clients of its own, and disconnects those that read too slowly. */
+  readonly clients?: boolean
 }
 
 /** Both ends of an endpoint; `null` for an end that it does not have. */
@@ -50,6 +52,7 @@ export interface Capabilities {
 
 /**
  * Tells a source what became of its message: `null` for acknowledged, an error for rejected.
+ * An error whose `retryable` is false says that it is no use to send the message again: the source lets go of it.
  * Called once per message; later calls are ignored. Must not throw.
  */
 export type Settle = (error: Error | null) => void
@@ -58,10 +61,10 @@ export type Settle = (error: Error | null) => void
 export const DROP_REASONS = ['down', 'overflow', 'invalid', 'failed', 'closing'] as const
 
 /**
- * - `down`: the target had no link.
+ * - `down`: the link to the target broke while the target had it: it arrived or did not, and at most once means once.
  * - `overflow`: a bound was reached.
  * - `invalid`: a permanent error: trying again cannot help (undecodable, too large, bad topic, failed expression).
- * - `failed`: the target refused it with an error that may pass, and nothing is there to try again.
+ * - `failed`: the target refused it as often as it was to be tried.
  * - `closing`: the relay was shutting down.
  */
 export type DropReason = (typeof DROP_REASONS)[number]

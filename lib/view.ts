@@ -2,6 +2,7 @@
  * Floor 2. What can be seen of a running relay: by the application, by monitors, by the console.
  */
 import type { Figures } from './endpoint.ts'
+import type { Guarantee, Overflow } from './guarantee.ts'
 import type { Trace } from './lane.ts'
 import type { LedgerSnapshot } from './ledger.ts'
 import type { Capabilities, EndpointState } from './types.ts'
@@ -23,8 +24,16 @@ export interface EndpointView {
 export interface LaneView {
   readonly target: string
   readonly optional: boolean
+  /** What the lane promises. */
+  readonly guarantee: Guarantee
+  /** What it does when its outbox is full. */
+  readonly overflow: Overflow
   readonly steps: readonly string[]
   readonly ledger: LedgerSnapshot
+  /** What it holds at the moment. */
+  readonly outbox: { readonly messages: number; readonly bytes: number }
+  /** Times that a message which had failed was sent again. */
+  readonly retries: number
 }
 
 /** A route and its counters at the moment of asking. */

@@ -5,7 +5,9 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it, test } from 'node:test'
 import { formatDiagnostic, loadConfig } from '../lib/config.ts'
-import { failure, load, problems, registries, withParameters } from './config/support.ts'
+import { defaultDelivery } from '../lib/guarantee.ts'
+import type { SourceCapabilities, TargetCapabilities } from '../lib/types.ts'
+import { BOTH, failure, load, problems, registries, withParameters } from './config/support.ts'
 import { temporaryFolder } from './support/process.ts'
 
 /** The sample of the original's manual, set out as YAML. */
@@ -59,12 +61,13 @@ describe("the original manual's sample", () => {
         ['redis_3', 'endpoint-mock', { channel: 'channel 3' }],
       ],
     )
+    const delivery = defaultDelivery(BOTH.source as SourceCapabilities, BOTH.target as TargetCapabilities)
     assert.deepEqual(config.routes, [
       {
         source: 'mock_1',
         lanes: [
-          { to: 'redis_2', optional: false },
-          { to: 'redis_3', optional: false },
+          { to: 'redis_2', optional: false, delivery },
+          { to: 'redis_3', optional: false, delivery },
         ],
       },
     ])

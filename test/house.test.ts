@@ -16,8 +16,14 @@ const MAX_LINES = 350
  */
 const FLOORS: readonly (readonly string[])[] = [
   ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts'],
-  ['registry.ts', 'outbox.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts', 'expression.ts', 'config/'],
-  ['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'steps.ts', 'view.ts', 'discovery.ts'],
+  [
+    ...['registry.ts', 'outbox.ts', 'deadlines.ts', 'guarantee.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts'],
+    ...['expression.ts', 'config/'],
+  ],
+  [
+    ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],
+    ...['dead-letters.ts', 'steps.ts', 'view.ts', 'discovery.ts'],
+  ],
   ['endpoints/', 'marshallers/', 'http/'],
   ['router.ts'],
   ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts'],

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../lib/config.ts'
+import { errors } from '../lib/errors.ts'
 import { AppEndpoint } from '../lib/endpoints/app.ts'
 import type { Endpoint } from '../lib/endpoint.ts'
 import type { Message } from '../lib/message.ts'
 import { Relay } from '../lib/relay.ts'
 import type { Settle } from '../lib/types.ts'
-import { contextOf, counting, silentLog, TestEndpoint } from './support/core.ts'
+import { contextOf, counting, deliveryOf, silentLog, TestEndpoint } from './support/core.ts'
 import { until, within } from './support/wait.ts'
 
 interface Setup {
@@ -23,7 +24,7 @@ function setUp({ confirm = false, required = false }: Setup = {}) {
   const endpoints = new Map<string, Endpoint>([source, target, app].map((each) => [each.name, each]))
   const config = {
     endpoints: [...endpoints.keys()].map((name) => ({ name, required: required && name === 'out' })),
-    routes: [{ source: 'in', lanes: ['out', 'app'].map((to) => ({ to, optional: false })) }],
+    routes: [{ source: 'in', lanes: ['out', 'app'].map((to) => ({ to, optional: false, delivery: deliveryOf() })) }],
   } as unknown as Config
   const relay = new Relay(config, endpoints, silentLog)
   return { relay, source, target, app }
@@ -72,8 +73,24 @@ describe('publishing', () => {
   it('rejects with what kept it from a target', async () => {
     const { relay, target } = setUp()
     await relay.start(1_000)
+    target.onSend = () => {
+      throw new errors.TOO_LARGE('out', 1, 2)
+    }
+    await assert.rejects(relay.publish('in', 1), { code: 'ARALDO_ERR_UNDELIVERABLE', statusCode: 422 })
+    await relay.close(1_000)
+  })
+
+  it('waits for a target that is down, for as long as the caller likes', async () => {
+    const { relay, target } = setUp()
+    await relay.start(1_000)
     target.break('the cable')
-    await assert.rejects(relay.publish('in', 1), { code: 'ARALDO_ERR_UNDELIVERED', statusCode: 503, retryable: true })
+    const patience = new AbortController()
+    const publishing = relay.publish('in', 1, { signal: patience.signal })
+    patience.abort(new Error('it took too long'))
+    await assert.rejects(publishing, { message: 'it took too long' })
+    await assert.rejects(relay.publish('in', 2, { signal: patience.signal }), { message: 'it took too long' })
+    const [lane] = [...relay.router.lanes()]
+    assert.equal(lane?.messages, 1)
     await relay.close(1_000)
   })
 

@@ -16,7 +16,7 @@ function template(render: (message: Message) => string): Template {
   return { text: 'given in code', usesBody: true, render }
 }
 
-function run(lane: Omit<LaneConfig, 'to' | 'optional'>, first: Message): Message | null {
+function run(lane: Omit<LaneConfig, 'to' | 'optional' | 'delivery'>, first: Message): Message | null {
   let current: Message | null = first
   for (const step of compileSteps({ to: 'out', optional: false, ...lane })) {
     if (current === null) break

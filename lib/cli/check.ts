@@ -40,7 +40,7 @@ function describe(config: Config): string {
     return [name, type.id, marshalling ?? '(json)', capabilityList(source), capabilityList(target)]
   })
   const routes = config.routes.flatMap(({ source, lanes }) =>
-    lanes.map((lane) => [source, '→', lane.to, 'at most once', stepList(lane)]),
+    lanes.map((lane) => [source, '→', lane.to, deliveryOf(lane), stepList(lane)]),
   )
   const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
   return [
@@ -58,6 +58,13 @@ function capabilityList(capabilities: SourceCapabilities | TargetCapabilities | 
   if (capabilities === null) return '-'
   const names = Object.entries(capabilities).flatMap(([name, has]) => (has === true ? [name] : []))
   return names.length === 0 ? 'yes' : names.join(', ')
+}
+
+/** `at least once, block, dead letters to graveyard` */
+function deliveryOf({ delivery: { guarantee, overflow, deadLetter } }: LaneConfig): string {
+  const words = [guarantee.replaceAll('-', ' '), overflow]
+  if (deadLetter !== undefined) words.push(`dead letters to ${deadLetter}`)
+  return words.join(', ')
 }
 
 function stepList({ when, map, key, headers, topic, optional }: LaneConfig): string {

@@ -3,7 +3,9 @@
  */
 import { compileExpression, ExpressionError, type Expected, type Expression } from '../expression.ts'
 import { compileTemplate, type Template, type TemplateOptions } from '../template.ts'
+import type { DeliveryConfig } from '../guarantee.ts'
 import type { Capabilities } from '../types.ts'
+import { DELIVERY_KEYS, DeliveryReader, type Validate } from './delivery.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { secretsIn } from './interpolation.ts'
 import {
@@ -29,6 +31,7 @@ export interface LaneConfig {
   readonly topic?: Template
   readonly key?: Expression
   readonly headers?: Readonly<Record<string, Template>>
+  readonly delivery: DeliveryConfig
 }
 
 export interface RouteConfig {
@@ -45,9 +48,7 @@ export interface RoutableEndpoint {
 }
 
 /** Keys of the long form, in the order in which the steps run. */
-const LANE_KEYS = ['to', 'when', 'map', 'key', 'headers', 'topic', 'optional']
-/** Keys of the long form that a later version has. */
-const LATER_KEYS = new Set(['delivery', 'overflow', 'buffer', 'retry', 'dead-letter'])
+const LANE_KEYS = ['to', 'when', 'map', 'key', 'headers', 'topic', 'optional', ...DELIVERY_KEYS]
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
 /**
  * What no value in a route's `topic` may hold: the separators and wildcards of the protocols that there are. A route
@@ -68,10 +69,20 @@ export class RouteReader {
   readonly #endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined
   readonly #diagnostics: Diagnostics
 
-  /** @param endpoints by name; undefined where errors leave unknown what is declared: then any name will do. */
-  constructor(endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined, diagnostics: Diagnostics) {
+  readonly #delivery: DeliveryReader
+
+  /**
+   * @param endpoints by name; undefined where errors leave unknown what is declared: then any name will do.
+   * @param validate checks a lane's parameters of delivery against their schema.
+   */
+  constructor(
+    endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined,
+    diagnostics: Diagnostics,
+    validate: Validate,
+  ) {
     this.#endpoints = endpoints
     this.#diagnostics = diagnostics
+    this.#delivery = new DeliveryReader((name) => endpoints?.get(name)?.capabilities, validate, diagnostics)
   }
 
   read(routes: MapNode): RouteConfig[] {
@@ -104,7 +115,8 @@ export class RouteReader {
     const label = `route ${quote(source)}: item ${index + 1}`
     if (item.kind === 'scalar') {
       const to = this.#target(item, source, label)
-      return to === undefined ? undefined : { to, optional: false }
+      if (to === undefined) return undefined
+      return { to, optional: false, delivery: this.#delivery.read(undefined, { source, to }, label) }
     }
     if (item.kind === 'list') {
       this.#diagnostics.error(`${label}: expected an endpoint's name or a map with 'to', got a list`, item.offset)
@@ -116,6 +128,8 @@ export class RouteReader {
     const slip = this.#checkKeys(item, named)
     if (target === undefined && !slip) this.#diagnostics.error(`${named}: 'to' is missing`, item.offset)
     const steps = this.#steps(item, named)
+    this.#checkDeadLetter(item, to, named)
+    const delivery = this.#delivery.read(item, { source, to }, named)
     if (to === undefined) return undefined
     if (steps.topic !== undefined && this.#endpoints?.get(to)?.capabilities?.target?.topics === false) {
       const message = `${named}: topic: it has no effect: this endpoint sends everything to one place`
@@ -124,7 +138,7 @@ export class RouteReader {
         item.entries.get('topic')?.offset,
       )
     }
-    return { to, ...steps }
+    return { to, ...steps, delivery }
   }
 
   #labelOf(source: string, target: ScalarNode): string {
@@ -171,18 +185,23 @@ export class RouteReader {
     let slip = false
     for (const { key, offset } of item.entries.values()) {
       if (LANE_KEYS.includes(key)) continue
-      if (LATER_KEYS.has(key)) {
-        const message = `${quote(key)} is not available in this version: lanes deliver at most once`
-        this.#diagnostics.error(`${label}: ${message}`, offset)
-      } else {
-        this.#diagnostics.error(`${label}: ${unknownKey(key, LANE_KEYS)}`, offset)
-        slip ||= nearest(key, LANE_KEYS) === 'to'
-      }
+      this.#diagnostics.error(`${label}: ${unknownKey(key, LANE_KEYS)}`, offset)
+      slip ||= nearest(key, LANE_KEYS) === 'to'
     }
     return slip
   }
 
-  #steps(item: MapNode, label: string): Omit<LaneConfig, 'to'> {
+  #checkDeadLetter(item: MapNode, to: string | undefined, label: string): void {
+    const node = item.entries.get('dead-letter')?.value
+    // What is no name at all is told by the schema.
+    if (node?.kind !== 'scalar' || node.broken || typeof node.value !== 'string') return
+    this.#checkEnd(node.value, 'target', `${label}: dead-letter`, node.offset, node)
+    if (node.value === to) {
+      this.#diagnostics.error(`${label}: dead-letter: it is the lane's own target, which cannot take it`, node.offset)
+    }
+  }
+
+  #steps(item: MapNode, label: string): Omit<LaneConfig, 'to' | 'delivery'> {
     const value = (key: string): ConfigNode | undefined => item.entries.get(key)?.value
     const target = value('to')
     const what = target?.kind === 'scalar' ? target.text : ''

@@ -80,6 +80,10 @@ const LANES: readonly Family[] = [
   laneFamily('messages_waiting', 'gauge', 'Messages in the lane that have not come to their end.', ({ ledger }, emit) =>
     emit(ledger.waiting),
   ),
+  laneFamily('waiting_bytes', 'gauge', 'Payload bytes of the waiting messages.', ({ outbox }, emit) =>
+    emit(outbox.bytes),
+  ),
+  laneFamily('retries_total', 'counter', 'Times that a message was tried again.', ({ retries }, emit) => emit(retries)),
   laneFamily('delivered_bytes_total', 'counter', 'Payload bytes of the delivered messages.', ({ ledger }, emit) =>
     emit(ledger.bytes),
   ),

@@ -107,8 +107,9 @@ export const targetChecks: readonly Check[] = [
         if (number === MANY / 2) void outage?.stop()
       }
       await subject.reaches('down', 'its peer is gone')
-      await allSettled(subject)
+      await answersAll(subject)
       await outage?.start()
+      await allSettled(subject)
     },
   },
   {
@@ -188,6 +189,19 @@ async function sendsDirectly({ endpoint, patience }: Subject): Promise<void> {
     patience,
     () => 'send() without a link neither threw nor called settle: the message would be under way for ever',
   )
+}
+
+/** What the endpoint took has its answer, though the link is lost: one, and not none. */
+async function answersAll({ outgoing, patience }: Subject): Promise<void> {
+  const open = (): number => outgoing.filter(({ settled, threw }) => settled.length === 0 && !threw).length
+  await until(
+    () => open() === 0,
+    patience,
+    () => `${open()} messages were sent and have no answer: when the link is lost, settle them with an error`,
+  )
+  for (const { settled } of outgoing) {
+    expect(settled.length <= 1, `settle was called ${settled.length} times for one message`)
+  }
 }
 
 async function allSettled(subject: Subject): Promise<void> {

@@ -56,7 +56,7 @@ describe('an entry', () => {
   it('of an unknown type says how types are added, and nothing follows from it', async () => {
     const text = withParameters('anything: goes\nname2: x', 'endpoint-kafka')
     assert.deepEqual(await problems(text), [
-      "4:11 error: endpoint 'e': id: no endpoint type is 'endpoint-kafka'; there are 'endpoint-mock', 'endpoint-in', 'endpoint-out' and 'endpoint-picky' (endpoint types are added by installing a package that brings them, or by a path such as './my-type.js' as the id)",
+      "4:11 error: endpoint 'e': id: no endpoint type is 'endpoint-kafka'; there are 'endpoint-mock', 'endpoint-in', 'endpoint-out', 'endpoint-picky', 'endpoint-plain', 'endpoint-durable', 'endpoint-asking' and 'endpoint-clients' (endpoint types are added by installing a package that brings them, or by a path such as './my-type.js' as the id)",
     ])
   })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { json } from '../../lib/marshallers/json.ts'
 import { Message } from '../../lib/message.ts'
-import { load, problems, withLane } from './support.ts'
+import { load, problems, withEnds, withLane } from './support.ts'
 
 describe('a route', () => {
   const endpoints = `plugins:
@@ -80,16 +80,6 @@ describe('a route', () => {
     )
   })
 
-  for (const key of ['delivery', 'overflow', 'buffer', 'retry', 'dead-letter']) {
-    it(`cannot have ${key} yet`, async () => {
-      const [found] = await problems(withLane(`${key}: at-least-once`))
-      assert.equal(
-        found,
-        `8:7 error: route 'a' → 'b': '${key}' is not available in this version: lanes deliver at most once`,
-      )
-    })
-  }
-
   it('warns of endpoints and marshallers that nothing uses, and of routes that lead nowhere', async () => {
     const { warnings } = await load(`${endpoints}  araldo.marshalling:
     - { name: text, id: marshal-text }
@@ -114,6 +104,135 @@ routes:
     const noList = 'plugins:\n  araldo.endpoints.endpoint: 5\nroutes:\n  x: [y]\n'
     assert.equal((await problems(noList)).length, 1)
   })
+})
+
+describe('how a lane delivers', () => {
+  const deliveryOf = async (source: string, target: string, lines = '') => {
+    const config = await load(withEnds(source, target, lines))
+    return config.routes[0]?.lanes[0]?.delivery ?? assert.fail()
+  }
+
+  it('is decided where the config does not say it: the strongest that the pair can', async () => {
+    const { retry, buffer, concurrency, ...rest } = await deliveryOf('durable', 'durable')
+    assert.deepEqual(rest, { guarantee: 'at-least-once', overflow: 'block', deadLetter: undefined })
+    assert.deepEqual(retry, { attempts: Infinity, minDelay: 100, maxDelay: 30_000 })
+    assert.deepEqual([buffer, concurrency], [{ messages: 10_000, bytes: 67_108_864 }, 64])
+    const cases = [
+      ['durable', 'plain', 'at-most-once', 'block'],
+      ['plain', 'durable', 'at-most-once', 'drop-oldest'],
+      ['plain', 'clients', 'at-most-once', 'disconnect'],
+      ['asking', 'durable', 'at-least-once', 'drop-oldest'],
+    ] as const
+    for (const [source, target, guarantee, overflow] of cases) {
+      const delivery = await deliveryOf(source, target)
+      assert.deepEqual([delivery.guarantee, delivery.overflow], [guarantee, overflow], `${source} → ${target}`)
+    }
+    assert.equal((await deliveryOf('durable', 'durable', 'overflow: drop-newest')).guarantee, 'at-most-once')
+    assert.equal((await deliveryOf('durable', 'durable', 'dead-letter: graveyard')).guarantee, 'at-most-once')
+  })
+
+  it('is what the config says', async () => {
+    const lines = `delivery: at-most-once
+overflow: drop-newest
+buffer: { messages: 5, bytes: 1KiB }
+concurrency: 2
+retry: { attempts: 3, min-delay: 1s, max-delay: 1m }
+dead-letter: graveyard`
+    assert.deepEqual(await deliveryOf('durable', 'durable', lines), {
+      guarantee: 'at-most-once',
+      overflow: 'drop-newest',
+      buffer: { messages: 5, bytes: 1_024 },
+      concurrency: 2,
+      retry: { attempts: 3, minDelay: 1_000, maxDelay: 60_000 },
+      deadLetter: 'graveyard',
+    })
+  })
+
+  it('has its dead-letter endpoint used', async () => {
+    const { warnings } = await load(withEnds('durable', 'durable', 'dead-letter: graveyard'))
+    assert.deepEqual(warnings, [])
+  })
+
+  const label = "route 'a' → 'b'"
+  for (const [source, target, lines, expected] of [
+    [
+      'plain',
+      'plain',
+      'delivery: at-least-once',
+      `9:17 error: ${label}: delivery: at-least-once cannot be kept: the source 'a': its messages cannot be acknowledged; the target 'b': it does not confirm what it is sent`,
+    ],
+    [
+      'durable',
+      'durable',
+      'delivery: at-least-once\noverflow: drop-oldest',
+      `9:17 error: ${label}: delivery: at-least-once cannot be kept: overflow 'drop-oldest' loses messages`,
+    ],
+    [
+      'durable',
+      'durable',
+      'delivery: at-least-once\ndead-letter: graveyard',
+      `9:17 error: ${label}: delivery: at-least-once cannot be kept: the dead-letter 'graveyard': it does not confirm what it is sent`,
+    ],
+    [
+      'durable',
+      'durable',
+      'delivery: exactly-once',
+      `9:17 error: ${label}: delivery: expected 'at-most-once' or 'at-least-once', got 'exactly-once'`,
+    ],
+    [
+      'plain',
+      'plain',
+      'overflow: block',
+      `9:17 error: ${label}: overflow: 'a' cannot be paused: use 'drop-oldest' or 'drop-newest'`,
+    ],
+    [
+      'plain',
+      'plain',
+      'overflow: disconnect',
+      `9:17 error: ${label}: overflow: 'b' has no clients of its own to disconnect: use 'block', 'drop-oldest' or 'drop-newest'`,
+    ],
+    [
+      'plain',
+      'plain',
+      'buffer: { mesages: 5 }',
+      `9:17 error: ${label}: buffer: unknown key 'mesages'; did you mean 'messages'?`,
+    ],
+    [
+      'plain',
+      'plain',
+      'buffer: { bytes: 5 apples }',
+      `9:24 error: ${label}: buffer: bytes: expected a size such as 64KiB, or a whole number of bytes, got '5 apples'`,
+    ],
+    ['plain', 'plain', 'concurrency: 0', `9:20 error: ${label}: concurrency: expected at least 1, got 0`],
+    [
+      'plain',
+      'plain',
+      'retry: { min-delay: 1m, max-delay: 1s }',
+      `9:14 error: ${label}: retry: 'min-delay' is longer than 'max-delay'`,
+    ],
+    [
+      'plain',
+      'plain',
+      'dead-letter: graveyrd',
+      `9:20 error: ${label}: dead-letter: no endpoint is named 'graveyrd'; did you mean 'graveyard'?`,
+    ],
+    [
+      'plain',
+      'plain',
+      'dead-letter: b',
+      `9:20 error: ${label}: dead-letter: it is the lane's own target, which cannot take it`,
+    ],
+    ['plain', 'plain', 'dead-letter: 5', `9:20 error: ${label}: dead-letter: expected text, got 5`],
+    ['plain', 'plain', 'ovrflow: block', `9:7 error: ${label}: unknown key 'ovrflow'; did you mean 'overflow'?`],
+  ] as const) {
+    it(`cannot be ${lines.replace('\n', ', ')} from ${source} to ${target}`, async () => {
+      const found = await problems(withEnds(source, target, lines))
+      assert.deepEqual(
+        found.filter((line) => line.includes('error: ')),
+        [expected],
+      )
+    })
+  }
 })
 
 describe('steps', () => {

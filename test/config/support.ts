@@ -63,6 +63,31 @@ const picky = endpointType(
   },
 )
 
+/** Types by what their two ends can do: for how a lane between them delivers. */
+const ends = Object.entries({
+  plain: BOTH,
+  durable: { source: { ...SOURCE, ack: true, pause: true, replay: true }, target: { ...TARGET, confirm: true } },
+  /** Who sends is told what became of it, and cannot be paused: an application. */
+  asking: { source: { ...SOURCE, ack: true }, target: TARGET },
+  clients: { source: SOURCE, target: { ...TARGET, clients: true } },
+}).map(([name, capabilities]) =>
+  endpointType(`endpoint-${name}`, { type: 'object', properties: {} }, { capabilities: () => capabilities }),
+)
+
+/** A route from `a` to `b`, endpoints of these types, with these lines in its long form; and an endpoint `graveyard`. */
+export function withEnds(source: string, target: string, lines: string): string {
+  return `plugins:
+  araldo.endpoints.endpoint:
+    - { name: a, id: endpoint-${source} }
+    - { name: b, id: endpoint-${target} }
+    - { name: graveyard, id: endpoint-plain }
+routes:
+  a:
+    - to: b
+${lines.replace(/^/gm, '      ')}
+`
+}
+
 export function registries(): PluginRegistries {
   const found: PluginRegistries = { endpoints: new Registry(), marshallers: new Registry() }
   const nothing: JsonSchema = { type: 'object', properties: {} }
@@ -73,6 +98,7 @@ export function registries(): PluginRegistries {
       capabilities: () => ({ source: null, target: { ...TARGET, topics: false } }),
     }),
     picky,
+    ...ends,
   ]) {
     found.endpoints.add(type, 'the test')
   }

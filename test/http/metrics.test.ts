@@ -40,7 +40,13 @@ describe('metrics', () => {
         no: { id: 'endpoint-test' },
         late: { id: 'endpoint-test' },
       },
-      { in: [{ to: 'yes', when: 'body.n > 1.0' }, 'no', { to: 'late', optional: true }] },
+      {
+        in: [
+          { to: 'yes', when: 'body.n > 1.0' },
+          { to: 'no', retry: { attempts: 1 } },
+          { to: 'late', optional: true },
+        ],
+      },
     )
     const server = await relayServer(t, { config, types: [type] })
     await server.ready()
@@ -76,6 +82,7 @@ describe('metrics', () => {
     assert.deepEqual(ledger('yes'), { ...none, received: 2, delivered: 1, filtered: 1, bytes: ledger('yes').bytes })
     assert.deepEqual(ledger('no'), { ...none, received: 2, failed: 2 })
     assert.deepEqual(ledger('late'), { ...none, received: 2, waiting: 2 })
+    endpoint('late').onSend = (_message, settle) => settle?.(null)
     release()
   })
 

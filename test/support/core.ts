@@ -2,8 +2,9 @@
 import { Writable } from 'node:stream'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { Endpoint, type EndpointContext } from '../../lib/endpoint.ts'
+import { defaultDelivery, type DeliveryConfig } from '../../lib/guarantee.ts'
 import type { Marshaller, Message, MessageInit } from '../../lib/message.ts'
-import type { Capabilities, Settle } from '../../lib/types.ts'
+import type { Capabilities, Settle, SourceCapabilities } from '../../lib/types.ts'
 
 /** JSON that counts its work; its format is its own, so that two of different formats must encode. */
 export interface CountingMarshaller extends Marshaller {
@@ -58,10 +59,17 @@ export interface ContextChange {
   readonly marshaller?: Marshaller
   readonly log?: FastifyBaseLogger
   readonly confirm?: boolean
+  readonly source?: Partial<SourceCapabilities>
 }
 
-export function contextOf(name: string, { marshaller, log, confirm = false }: ContextChange = {}): EndpointContext {
-  const capabilities: Capabilities = { source: SOURCE, target: { ...TARGET, confirm } }
+/** How a lane between two test endpoints delivers: tried once, if the test says nothing else. */
+export function deliveryOf(change: Partial<DeliveryConfig> = {}): DeliveryConfig {
+  return { ...defaultDelivery(SOURCE, TARGET), retry: { attempts: 1, minDelay: 100, maxDelay: 1_000 }, ...change }
+}
+
+export function contextOf(name: string, change: ContextChange = {}): EndpointContext {
+  const { marshaller, log, confirm = false, source } = change
+  const capabilities: Capabilities = { source: { ...SOURCE, ...source }, target: { ...TARGET, confirm } }
   return {
     name,
     type: 'endpoint-test',
@@ -84,6 +92,8 @@ export class TestEndpoint extends Endpoint {
   onConnect: ((signal: AbortSignal) => void | Promise<void>) | undefined
   onDisconnect: (() => void | Promise<void>) | undefined
   onQuiesce: (() => void | Promise<void>) | undefined
+  /** What the relay asked for: `suspend`, `resume`, … */
+  readonly asked: string[] = []
 
   protected override connect(signal: AbortSignal): void | Promise<void> {
     return this.onConnect?.(signal)
@@ -97,6 +107,14 @@ export class TestEndpoint extends Endpoint {
     return this.onQuiesce?.()
   }
 
+  protected override suspend(): void {
+    this.asked.push('suspend')
+  }
+
+  protected override resume(): void {
+    this.asked.push('resume')
+  }
+
   override send(message: Message, settle?: Settle): void {
     this.sent.push(message)
     return this.onSend?.(message, settle) as void
@@ -107,6 +125,11 @@ export class TestEndpoint extends Endpoint {
     const message = this.message(init)
     this.receive(message, settle)
     return message
+  }
+
+  /** The peer is full, or is not any more. */
+  saturate(isSaturated = true): void {
+    this.saturated(isSaturated)
   }
 
   /** The link breaks. */

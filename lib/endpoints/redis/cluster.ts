@@ -6,8 +6,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { Cluster, ClusterOptions, Redis } from 'ioredis'
-import { within } from '../../deadline.ts'
-import { abortable } from './abort.ts'
+import { abortable, within } from '../../deadline.ts'
 import type { Address } from './address.ts'
 import {
   CLUSTER_ONCE,

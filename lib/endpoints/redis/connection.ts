@@ -5,8 +5,7 @@
  * server that accepts and never answers, which only a heartbeat can tell.
  */
 import { type EventEmitter, once } from 'node:events'
-import { within } from '../../deadline.ts'
-import { abortable } from './abort.ts'
+import { abortable, within } from '../../deadline.ts'
 import { isErrorReply, plainError, type Client, type OpenClient, type OpenedClient, type Role } from './client.ts'
 
 export interface ConnectionInit {

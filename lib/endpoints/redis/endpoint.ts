@@ -1,9 +1,8 @@
 /** Floor 3. A Redis Pub/Sub endpoint: what is published to its channels comes in, what is sent to it is published. */
-import { within } from '../../deadline.ts'
+import { abortable, within } from '../../deadline.ts'
 import { Endpoint, type EndpointContext } from '../../endpoint.ts'
 import { errors } from '../../errors.ts'
 import type { Message } from '../../message.ts'
-import { abortable } from './abort.ts'
 import { subscriptionsOf } from './checks.ts'
 import { plainError } from './client.ts'
 import type { RedisOptions } from './options.ts'
@@ -97,5 +96,13 @@ export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
 
   onUnanswered(): void {
     this.counters.unanswered++
+  }
+
+  onFull(): void {
+    this.saturated(true)
+  }
+
+  onRoom(): void {
+    this.saturated(false)
   }
 }

@@ -20,6 +20,10 @@ export interface Sender {
   onRefused(error: Error): void
   /** The connection was lost before the answer: the message was published, or was not. Must not throw. */
   onUnanswered(): void
+  /** As much waits for an answer as may. Must not throw. */
+  onFull(): void
+  /** There is room again. Must not throw. */
+  onRoom(): void
 }
 
 export type PublishCommand = 'publish' | 'spublish'
@@ -45,6 +49,8 @@ export class Publisher extends Connection {
   /** The socket, while it is corked. */
   #corked: Socket | undefined
   #uncorkedAt = 0
+  /** Who was told that it is full. */
+  readonly #waiting = new Set<Sender>()
 
   constructor(init: ConnectionInit) {
     super('publisher', init)
@@ -66,7 +72,8 @@ export class Publisher extends Connection {
   publish(command: PublishCommand, channel: string, payload: Buffer, sender: Sender): void {
     const { client } = this
     if (client?.status !== 'ready') throw new errors.CONNECTION_LOST(sender.name)
-    if (this.#inFlight >= MAX_IN_FLIGHT || this.#inFlightBytes >= MAX_IN_FLIGHT_BYTES) {
+    if (this.#isFull) {
+      this.#tellFull(sender)
       throw new errors.OVERFLOW(sender.name, this.#inFlight)
     }
     if (payload.length > MAX_PAYLOAD) throw new errors.TOO_LARGE(sender.name, MAX_PAYLOAD, payload.length)
@@ -74,15 +81,35 @@ export class Publisher extends Connection {
     this.#inFlightBytes += payload.length
     if (client instanceof Redis) this.#publishCorked(client, new Publish(command, channel, payload, sender, this))
     else this.#publishPlain(client, command, channel, payload, sender)
+    if (this.#isFull) this.#tellFull(sender)
+  }
+
+  get #isFull(): boolean {
+    return this.#inFlight >= MAX_IN_FLIGHT || this.#inFlightBytes >= MAX_IN_FLIGHT_BYTES
+  }
+
+  #tellFull(sender: Sender): void {
+    this.#waiting.add(sender)
+    sender.onFull()
+  }
+
+  /** Half of it must be answered, so that nobody is woken up for every single answer. */
+  #tellRoom(): void {
+    if (this.#inFlight > MAX_IN_FLIGHT / 2 || this.#inFlightBytes > MAX_IN_FLIGHT_BYTES / 2) return
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const sender of waiting) sender.onRoom()
   }
 
   /** An answer has come, or will not come any more. */
   settle(sender: Sender, bytes: number, error: unknown): void {
     this.#inFlight--
     this.#inFlightBytes -= bytes
-    if (error === undefined) return
-    if (isErrorReply(error)) sender.onRefused(error)
-    else sender.onUnanswered()
+    if (error !== undefined) {
+      if (isErrorReply(error)) sender.onRefused(error)
+      else sender.onUnanswered()
+    }
+    if (this.#waiting.size > 0) this.#tellRoom()
   }
 
   #publishCorked(client: Redis, publish: Publish): void {

@@ -42,6 +42,13 @@ export interface WebSocketPlace {
   readonly topic: Template | undefined
 }
 
+/** A message that came in while nothing is to come in. */
+interface Early {
+  readonly client: Client
+  readonly payload: Buffer
+  readonly isBinary: boolean
+}
+
 export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
   declare readonly counters: Endpoint['counters'] & {
     /** Connections that were opened. */
@@ -66,6 +73,8 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
   readonly #fanOut: FanOut
   readonly #watch: Watch
   #open = false
+  /** What had been read already when the relay asked for a pause: at most a socket's read buffer for each client. */
+  #early: Early[] = []
   #onEmpty: (() => void) | undefined
 
   constructor(context: EndpointContext<WebSocketOptions>, place: WebSocketPlace) {
@@ -112,6 +121,29 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
 
   protected override quiesce(): void {
     this.#open = false
+  }
+
+  /** Reads nothing more from any client: what they send waits on their side of the connection. */
+  protected override suspend(): void {
+    this.#watch.isDeaf = true
+    for (const { websocket } of this.#fanOut.clients) websocket.pause()
+  }
+
+  protected override resume(): void {
+    const early = this.#early
+    this.#early = []
+    for (const [index, { client, payload, isBinary }] of early.entries()) {
+      this.#onMessage(client, payload, isBinary)
+      if (!this.suspended) continue
+      // Held again by what it brought: the rest keeps its place.
+      this.#early = [...early.slice(index + 1), ...this.#early]
+      return
+    }
+    this.#watch.isDeaf = false
+    for (const client of this.#fanOut.clients) {
+      this.#watch.heard(client)
+      client.websocket.resume()
+    }
   }
 
   /** Sends every client away, each with another moment to come back at, and waits a little for them to go. */
@@ -167,6 +199,7 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
     websocket.on('pong', () => this.#watch.heard(client))
     websocket.on('error', (err) => this.#onError(client, err))
     websocket.on('close', (code) => this.#onClose(client, code))
+    if (this.suspended) websocket.pause()
     this.#fanOut.add(client)
     this.counters.opened++
     this.log.debug({ connection: client.id }, 'a client connected')
@@ -184,6 +217,10 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
     this.#watch.heard(client)
     // What comes after a close frame that we sent is not heard any more.
     if (!this.#open || !this.hasRoute || client.websocket.readyState !== WebSocket.OPEN) return
+    if (this.suspended) {
+      this.#early.push({ client, payload, isBinary })
+      return
+    }
     try {
       this.#take(client, payload, isBinary)
     } catch (err) {

@@ -22,8 +22,8 @@ export const endpointWebSocket = defineEndpoint<WebSocketOptions>({
   websocket: true,
   check,
   capabilities: ({ topic }) => ({
-    source: { ack: false, pause: false, replay: false, headers: true, topics: true },
-    target: { confirm: false, headers: false, topics: topic !== undefined, echo: false },
+    source: { ack: false, pause: true, replay: false, headers: true, topics: true },
+    target: { confirm: false, headers: false, topics: topic !== undefined, echo: false, clients: true },
   }),
   plugin,
 })

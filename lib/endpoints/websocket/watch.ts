@@ -32,6 +32,8 @@ export interface WatchOptions {
 export class Watch {
   /** Counted from 1 on. */
   now = 1
+  /** Nothing is read from clients at the moment: that they are not heard of is not their fault. */
+  isDeaf = false
   readonly #clients: ReadonlySet<Client>
   readonly #options: WatchOptions
   readonly #tick: number
@@ -95,7 +97,8 @@ export class Watch {
       return
     }
     client.movedAt = now
-    if (client.pingedAt !== 0) {
+    if (this.isDeaf) this.heard(client)
+    else if (client.pingedAt !== 0) {
       if (now - client.pingedAt < this.#pingTimeout) return
       this.#options.onPingTimeout(client)
       client.websocket.terminate()

@@ -1,0 +1,172 @@
+/**
+ * Floor 2. An outbox and what empties it: sends what waits while the target can take it, in order per key, with a
+ * bounded number in flight, and tries again what failed.
+ */
+import { Deadlines } from './deadlines.ts'
+import type { Endpoint } from './endpoint.ts'
+import { dropReasonOf } from './errors.ts'
+import type { RetryConfig } from './guarantee.ts'
+import { type Fate, Handover } from './handover.ts'
+import type { Message } from './message.ts'
+import { Outbox, type OutboxBounds, type OutboxEntry } from './outbox.ts'
+import { Backoff, delayAfter } from './retry.ts'
+
+/** Time and chance, handed in by tests. */
+export interface Clock {
+  /** Milliseconds; never goes back. */
+  readonly now?: () => number
+  /** A number in [0, 1). */
+  readonly random?: () => number
+}
+
+export interface DispatcherInit<Item> {
+  readonly target: Endpoint
+  readonly bounds: OutboxBounds
+  readonly concurrency: number
+  readonly retry: Pick<RetryConfig, 'minDelay' | 'maxDelay'>
+  readonly clock: Clock
+  /** What to send for an entry. `undefined`: nothing; {@link DispatcherInit.onOver} is called at once. */
+  readonly messageOf: (item: Item) => Message | undefined
+  /** The target has it. The dispatcher has forgotten the entry. */
+  readonly onDelivered: (entry: OutboxEntry<Item>) => void
+  /** Whether a message that was sent and failed is sent again. */
+  readonly mayRetry: (entry: OutboxEntry<Item>, fate: Fate, error: unknown) => boolean
+  /** One more try will follow. */
+  readonly onRetry?: () => void
+  /** It is not sent again. The entry keeps its key and its place until {@link Dispatcher.done}. */
+  readonly onOver: (entry: OutboxEntry<Item>, error: unknown) => void
+}
+
+/** Messages that are sent within one turn of the event loop: others have work to do, too. */
+const MAX_A_TURN = 256
+
+export class Dispatcher<Item> {
+  readonly outbox: Outbox<Item>
+  readonly #init: DispatcherInit<Item>
+  readonly #handover: Handover<OutboxEntry<Item>>
+  readonly #held: Deadlines<OutboxEntry<Item>>
+  readonly #unlisten: () => void
+  /** For a target that says that it is ready and takes nothing. */
+  readonly #backoff: Backoff
+  #pause: NodeJS.Timeout | undefined
+  #turn: NodeJS.Immediate | undefined
+  #isPumping = false
+  #isClosed = false
+
+  constructor(init: DispatcherInit<Item>) {
+    const { target, bounds, retry, clock } = init
+    this.#init = init
+    this.outbox = new Outbox(bounds)
+    this.#handover = new Handover(target, this.#onEnd)
+    this.#held = new Deadlines(this.#onDue, clock.now)
+    this.#backoff = new Backoff({ ...retry, ...(clock.random === undefined ? {} : { random: clock.random }) })
+    this.#unlisten = target.onReady(() => {
+      this.#endPause()
+      this.pump()
+    })
+  }
+
+  /** Sends what can be sent now. May be called at any time. */
+  pump(): void {
+    if (this.#isPumping || this.#isClosed || this.#turn !== undefined || this.#pause !== undefined) return
+    this.#isPumping = true
+    const { target, concurrency } = this.#init
+    let left = MAX_A_TURN
+    while (!this.#isClosed && this.#pause === undefined && target.ready && this.#handover.inFlight < concurrency) {
+      if (left-- === 0) {
+        this.#turn = setImmediate(this.#onTurn)
+        break
+      }
+      const entry = this.outbox.take()
+      if (entry === undefined) break
+      const message = this.#init.messageOf(entry.item)
+      if (message === undefined) this.#init.onOver(entry, undefined)
+      else this.#handover.send(entry, message)
+    }
+    this.#isPumping = false
+  }
+
+  /** For a message that was sent without the dispatcher: `send` threw at it. The outbox is empty. */
+  adopt(entry: OutboxEntry<Item>, error: unknown): void {
+    this.outbox.push(entry)
+    this.outbox.take()
+    this.#onEnd(entry, 'refused', error)
+  }
+
+  /** For a message that was sent without the dispatcher: `send` returned a promise. The outbox is empty. */
+  adoptSending(entry: OutboxEntry<Item>, sending: unknown): void {
+    this.outbox.push(entry)
+    this.outbox.take()
+    this.#handover.wait(entry, sending)
+  }
+
+  /** An entry that was {@link DispatcherInit.onOver} has come to its end. */
+  done(entry: OutboxEntry<Item>): void {
+    if (this.#isClosed) return
+    this.outbox.done(entry)
+    this.pump()
+  }
+
+  /**
+   * Ends it: nothing is sent any more, and no answer counts.
+   * @returns entries that the target has and has not answered for.
+   */
+  close(): OutboxEntry<Item>[] {
+    this.#isClosed = true
+    this.#unlisten()
+    this.#held.clear()
+    clearImmediate(this.#turn)
+    this.#turn = undefined
+    this.#endPause()
+    return this.#handover.close()
+  }
+
+  readonly #onEnd = (entry: OutboxEntry<Item>, fate: Fate, error: unknown): void => {
+    if (fate === 'delivered') {
+      this.#backoff.reset()
+      this.outbox.done(entry)
+      this.#init.onDelivered(entry)
+    } else if (!this.#init.mayRetry(entry, fate, error)) {
+      this.#init.onOver(entry, error)
+    } else if (isOfTheLink(error)) {
+      this.#waitForTarget(entry)
+    } else {
+      this.#init.onRetry?.()
+      const { retry, clock } = this.#init
+      this.#held.add(entry, delayAfter(entry.attempts, retry, clock.random))
+    }
+    this.pump()
+  }
+
+  /** No fault of the message's: it has its place back, and the try is not counted. */
+  #waitForTarget(entry: OutboxEntry<Item>): void {
+    entry.attempts--
+    this.outbox.retry(entry)
+    if (!this.#init.target.ready || this.#pause !== undefined) return
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined
+      this.pump()
+    }, this.#backoff.next()).unref()
+  }
+
+  readonly #onDue = (entry: OutboxEntry<Item>): void => {
+    this.outbox.retry(entry)
+    this.pump()
+  }
+
+  readonly #onTurn = (): void => {
+    this.#turn = undefined
+    this.pump()
+  }
+
+  #endPause(): void {
+    clearTimeout(this.#pause)
+    this.#pause = undefined
+  }
+}
+
+/** The target could take no message at all, whichever it was. */
+export function isOfTheLink(error: unknown): boolean {
+  const reason = dropReasonOf(error)
+  return reason === 'down' || reason === 'overflow' || reason === 'closing'
+}

@@ -1,0 +1,226 @@
+/**
+ * Floor 1. A lane's bounded queue: in order per key, one in flight per key, other keys go on.
+ *
+ * An entry is *waiting* (queued), *in flight* (handed to the target), or *held* (failed, and to be tried again after a
+ * while: its key waits with it). All three count against the bounds, so that what the queue says it holds is what the
+ * lane holds in memory. Every operation is O(1); a queue with a single key costs no more than a plain list.
+ */
+
+export interface OutboxBounds {
+  readonly messages: number
+  readonly bytes: number
+}
+
+/** What the outbox keeps of each entry. Links are its own; nobody else touches them. */
+export class OutboxEntry<Item> {
+  readonly item: Item
+  readonly key: string
+  /** Bytes that it counts for. */
+  readonly size: number
+  /** Times that it was handed to the target. */
+  attempts = 0
+  /** @internal */ queue: KeyQueue<Item> | undefined
+  /** @internal */ nextInKey: OutboxEntry<Item> | undefined
+  /** @internal */ older: OutboxEntry<Item> | undefined
+  /** @internal */ newer: OutboxEntry<Item> | undefined
+
+  constructor(item: Item, key: string, size: number) {
+    this.item = item
+    this.key = key
+    this.size = size
+  }
+}
+
+/** The entries of one key that wait, oldest first. `busy` while one of the key is in flight or held. */
+class KeyQueue<Item> {
+  readonly key: string
+  head: OutboxEntry<Item> | undefined
+  tail: OutboxEntry<Item> | undefined
+  busy = false
+  /** In the list of keys that could go next. */
+  listed = false
+  nextReady: KeyQueue<Item> | undefined
+  previousReady: KeyQueue<Item> | undefined
+
+  constructor(key: string) {
+    this.key = key
+  }
+}
+
+export class Outbox<Item> {
+  readonly bounds: OutboxBounds
+  readonly #keys = new Map<string, KeyQueue<Item>>()
+  /** Waiting entries of all keys by age, for dropping the oldest. */
+  #oldest: OutboxEntry<Item> | undefined
+  #newest: OutboxEntry<Item> | undefined
+  /** Keys that may send, in the order in which they became able to. */
+  #firstReady: KeyQueue<Item> | undefined
+  #lastReady: KeyQueue<Item> | undefined
+  #messages = 0
+  #bytes = 0
+  #busy = 0
+  #busyBytes = 0
+
+  constructor(bounds: OutboxBounds) {
+    this.bounds = bounds
+  }
+
+  /** Entries that it holds: waiting, in flight and held. */
+  get messages(): number {
+    return this.#messages
+  }
+
+  /** Bytes that it holds. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Entries in flight or held. */
+  get busy(): number {
+    return this.#busy
+  }
+
+  get empty(): boolean {
+    return this.#messages === 0
+  }
+
+  /** How full it is by the bound that is nearer: 0 empty, 1 full. */
+  get level(): number {
+    return Math.max(this.#messages / this.bounds.messages, this.#bytes / this.bounds.bytes)
+  }
+
+  /** Whether an entry of so many bytes fits. One entry always fits an empty outbox, however large it is. */
+  fits(size: number): boolean {
+    if (this.#messages === 0) return true
+    return this.#messages < this.bounds.messages && this.#bytes + size <= this.bounds.bytes
+  }
+
+  /** Whether one of so many bytes would fit if everything that waits was taken out: what is busy stays. */
+  couldFit(size: number): boolean {
+    if (this.#busy === 0) return true
+    return this.#busy < this.bounds.messages && this.#busyBytes + size <= this.bounds.bytes
+  }
+
+  /** Appends an entry. The caller has made sure that it {@link fits}. */
+  push(entry: OutboxEntry<Item>): void {
+    let queue = this.#keys.get(entry.key)
+    if (queue === undefined) {
+      queue = new KeyQueue(entry.key)
+      this.#keys.set(entry.key, queue)
+    }
+    entry.queue = queue
+    if (queue.tail === undefined) queue.head = entry
+    else queue.tail.nextInKey = entry
+    queue.tail = entry
+    this.#linkNewest(entry)
+    this.#messages++
+    this.#bytes += entry.size
+    this.#list(queue)
+  }
+
+  /** The next entry whose key is free, now in flight; undefined when there is none. */
+  take(): OutboxEntry<Item> | undefined {
+    const queue = this.#firstReady
+    if (queue === undefined) return undefined
+    this.#unlist(queue)
+    const entry = queue.head as OutboxEntry<Item>
+    this.#unlinkHead(queue, entry)
+    queue.busy = true
+    this.#busy++
+    this.#busyBytes += entry.size
+    entry.attempts++
+    return entry
+  }
+
+  /** An entry that was taken has come to its end: its key is free again. Once for each entry. */
+  done(entry: OutboxEntry<Item>): void {
+    const queue = entry.queue as KeyQueue<Item>
+    entry.queue = undefined
+    queue.busy = false
+    this.#busy--
+    this.#busyBytes -= entry.size
+    this.#messages--
+    this.#bytes -= entry.size
+    if (queue.head === undefined) this.#keys.delete(queue.key)
+    else this.#list(queue)
+  }
+
+  /**
+   * An entry that was taken waits again, before everything else of its key. To those of other keys it is the oldest:
+   * it came before what waits.
+   */
+  retry(entry: OutboxEntry<Item>): void {
+    const queue = entry.queue as KeyQueue<Item>
+    entry.nextInKey = queue.head
+    queue.head = entry
+    queue.tail ??= entry
+    this.#linkOldest(entry)
+    queue.busy = false
+    this.#busy--
+    this.#busyBytes -= entry.size
+    this.#list(queue)
+  }
+
+  /** Takes the oldest waiting entry out; undefined when all that it holds is in flight or held. */
+  dropOldest(): OutboxEntry<Item> | undefined {
+    const entry = this.#oldest
+    if (entry === undefined) return undefined
+    // The oldest of all is the oldest of its key.
+    const queue = entry.queue as KeyQueue<Item>
+    this.#unlinkHead(queue, entry)
+    entry.queue = undefined
+    this.#messages--
+    this.#bytes -= entry.size
+    if (queue.head === undefined) {
+      this.#unlist(queue)
+      if (!queue.busy) this.#keys.delete(queue.key)
+    }
+    return entry
+  }
+
+  #list(queue: KeyQueue<Item>): void {
+    if (queue.listed || queue.busy || queue.head === undefined) return
+    queue.listed = true
+    queue.previousReady = this.#lastReady
+    if (this.#lastReady === undefined) this.#firstReady = queue
+    else this.#lastReady.nextReady = queue
+    this.#lastReady = queue
+  }
+
+  #unlist(queue: KeyQueue<Item>): void {
+    if (!queue.listed) return
+    queue.listed = false
+    const { previousReady, nextReady } = queue
+    if (previousReady === undefined) this.#firstReady = nextReady
+    else previousReady.nextReady = nextReady
+    if (nextReady === undefined) this.#lastReady = previousReady
+    else nextReady.previousReady = previousReady
+    queue.previousReady = queue.nextReady = undefined
+  }
+
+  #linkNewest(entry: OutboxEntry<Item>): void {
+    entry.older = this.#newest
+    if (this.#newest === undefined) this.#oldest = entry
+    else this.#newest.newer = entry
+    this.#newest = entry
+  }
+
+  #linkOldest(entry: OutboxEntry<Item>): void {
+    entry.newer = this.#oldest
+    if (this.#oldest === undefined) this.#newest = entry
+    else this.#oldest.older = entry
+    this.#oldest = entry
+  }
+
+  #unlinkHead(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): void {
+    queue.head = entry.nextInKey
+    if (queue.head === undefined) queue.tail = undefined
+    entry.nextInKey = undefined
+    if (entry.older === undefined) this.#oldest = entry.newer
+    else entry.older.newer = entry.newer
+    if (entry.newer === undefined) this.#newest = entry.older
+    else entry.newer.older = entry.older
+    entry.older = undefined
+    entry.newer = undefined
+  }
+}
