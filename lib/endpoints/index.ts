@@ -2,7 +2,7 @@
 import type { EndpointType } from '../endpoint.ts'
 import { endpointApp } from './app.ts'
 import { endpointMock } from './mock.ts'
-import { endpointRedis } from './redis/index.ts'
+import { endpointRedis } from './redis/pubsub/index.ts'
 import { endpointWebSocket } from './websocket/index.ts'
 
 export const builtinEndpoints: readonly EndpointType[] = [endpointApp, endpointMock, endpointRedis, endpointWebSocket]

@@ -1,6 +1,6 @@
 import { before, describe } from 'node:test'
 import { Redis } from 'ioredis'
-import { endpointRedis } from '../../lib/endpoints/redis/index.ts'
+import { endpointRedis } from '../../lib/endpoints/redis/pubsub/index.ts'
 import { testEndpoint } from '../../lib/testing/index.ts'
 import type { Peer, Received } from '../../lib/testing/index.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'

@@ -1,17 +1,16 @@
-/** Floor 3. What an endpoint's options mean together: mistakes that no schema can name, and what they make it capable of. */
+/** Floor 3. Mistakes in which server an endpoint of Redis is at that no schema can name. */
 import type { OptionIssue } from '../../endpoint.ts'
 import { reasonOf } from '../../errors.ts'
-import type { Capabilities } from '../../types.ts'
 import { parseAddress, parseUrl } from './address.ts'
-import { literalPrefix, matches } from './glob.ts'
-import type { RedisOptions, TlsOptions } from './options.ts'
-import { compileTopic } from './topic.ts'
+import type { ServerOptions, TlsOptions } from './options.ts'
 
 /** Each of these says which server it is; the others say how to reach the one of url, host and port. */
 const PLACES = ['connection', 'url', 'cluster', 'sentinel'] as const
 
-/** What excludes what: `[which, what must not stand beside it, why]`. */
-const EXCLUSIONS: readonly (readonly [keyof RedisOptions, readonly (keyof RedisOptions)[], string])[] = [
+/** `[which, what must not stand beside it, why]` */
+export type Exclusion<Key> = readonly [Key, readonly Key[], string]
+
+const EXCLUSIONS: readonly Exclusion<keyof ServerOptions>[] = [
   [
     'connection',
     ['host', 'port', 'tls', 'username', 'password', 'db'],
@@ -21,32 +20,34 @@ const EXCLUSIONS: readonly (readonly [keyof RedisOptions, readonly (keyof RedisO
   ['cluster', ['host', 'port'], "write them into 'cluster: nodes'"],
   ['cluster', ['db'], 'a cluster has one database'],
   ['sentinel', ['host', 'port'], 'the sentinels know where the master is'],
-  ['channels', ['channel'], "write all of them in 'channels', and where to publish in 'topic'"],
-  ['patterns', ['pattern'], "write all of them in 'patterns'"],
-  ['sharded', ['pattern', 'patterns'], 'sharded Pub/Sub has no patterns'],
 ]
 
-/** The channels and patterns that an endpoint subscribes to. */
-export function subscriptionsOf(options: RedisOptions): { channels: readonly string[]; patterns: readonly string[] } {
-  const { channel, channels = channel === undefined ? [] : [channel] } = options
-  const { pattern, patterns = pattern === undefined ? [] : [pattern] } = options
-  return { channels, patterns }
+/** What must not stand beside what. */
+export function* checkExclusions<Options extends object>(
+  options: Options,
+  exclusions: readonly Exclusion<keyof Options & string>[],
+): Iterable<OptionIssue> {
+  for (const [key, excluded, why] of exclusions) {
+    if (!isSet(options, key)) continue
+    for (const path of excluded) {
+      if (isSet(options, path)) yield { path, message: `excludes '${key}': ${why}` }
+    }
+  }
+}
+
+function isSet<Options extends object>(options: Options, key: keyof Options): boolean {
+  return options[key] !== undefined && options[key] !== false
 }
 
 /** Errors that the schema cannot say. */
-export function* check(options: RedisOptions): Iterable<OptionIssue> {
-  const isSet = (key: keyof RedisOptions): boolean => options[key] !== undefined && options[key] !== false
-  const [first, ...others] = PLACES.filter(isSet)
+export function* checkServer(options: ServerOptions): Iterable<OptionIssue> {
+  const [first, ...others] = PLACES.filter((key) => isSet(options, key))
   for (const other of others) yield { path: other, message: `excludes '${first}': each says which server it is` }
-  for (const [key, excluded, why] of EXCLUSIONS) {
-    if (!isSet(key)) continue
-    for (const other of excluded.filter(isSet)) yield { path: other, message: `excludes '${key}': ${why}` }
-  }
-  yield* checkServer(options)
-  yield* checkTopics(options)
+  yield* checkExclusions(options, EXCLUSIONS)
+  yield* checkPlace(options)
 }
 
-function* checkServer(options: RedisOptions): Iterable<OptionIssue> {
+function* checkPlace(options: ServerOptions): Iterable<OptionIssue> {
   const { url, username, password, cluster, sentinel, tls } = options
   if (url !== undefined) yield* checkUrl(url, options)
   else if (username !== undefined && password === undefined) yield { path: 'username', message: "needs a 'password'" }
@@ -59,7 +60,7 @@ function* checkServer(options: RedisOptions): Iterable<OptionIssue> {
   yield* checkTls('sentinel', sentinel?.tls)
 }
 
-function* checkUrl(url: string, { username, password, db, tls }: RedisOptions): Iterable<OptionIssue> {
+function* checkUrl(url: string, { username, password, db, tls }: ServerOptions): Iterable<OptionIssue> {
   let parsed
   try {
     parsed = parseUrl(url)
@@ -86,56 +87,11 @@ function* checkTls(path: string, tls: boolean | TlsOptions | undefined): Iterabl
   yield { path, message: `'${there}' needs '${missing}' beside it` }
 }
 
-function* checkTopics(options: RedisOptions): Iterable<OptionIssue> {
-  const { channels, patterns } = subscriptionsOf(options)
-  const { topic } = options
-  if (channels.length + patterns.length === 0 && topic === undefined) {
-    yield {
-      path: '',
-      message: "needs 'channel', 'channels', 'pattern' or 'patterns' to subscribe to, or 'topic' to publish to",
-    }
-  }
-  for (const channel of channels) {
-    const pattern = patterns.find((each) => matches(each, channel))
-    if (pattern === undefined) continue
-    const path = options.channel === undefined ? 'channels' : 'channel'
-    yield { path, message: `'${channel}' is matched by '${pattern}' too: each of its messages would come in twice` }
-  }
-  if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, ''))
-}
-
-function* problemOf(path: string, attempt: () => unknown): Iterable<OptionIssue> {
+/** What is wrong with an option, where its reader throws. */
+export function* problemOf(path: string, attempt: () => unknown): Iterable<OptionIssue> {
   try {
     attempt()
   } catch (error) {
     yield { path, message: reasonOf(error) }
   }
-}
-
-export function capabilities(options: RedisOptions): Capabilities {
-  const { channels, patterns } = subscriptionsOf(options)
-  const { channel, topic = channel } = options
-  const isSource = channels.length + patterns.length > 0
-  return {
-    source: isSource ? { ack: false, pause: false, replay: false, headers: false, topics: true } : null,
-    target:
-      topic === undefined
-        ? null
-        : {
-            confirm: false,
-            headers: false,
-            topics: options.topic !== undefined,
-            echo: isSource && echoes(options, topic),
-          },
-  }
-}
-
-/** Whether something that is published can come in again. Where data chooses the channel, what it begins with decides. */
-function echoes(options: RedisOptions, topic: string): boolean {
-  const { channels, patterns } = subscriptionsOf(options)
-  const brace = options.topic === undefined ? -1 : topic.search(/[{}]/)
-  if (brace === -1) return channels.includes(topic) || patterns.some((pattern) => matches(pattern, topic))
-  const begin = topic.slice(0, brace)
-  if (channels.some((channel) => channel.startsWith(begin))) return true
-  return patterns.map(literalPrefix).some((prefix) => prefix.startsWith(begin) || begin.startsWith(prefix))
 }

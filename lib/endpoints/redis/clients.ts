@@ -16,17 +16,17 @@ const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_SENTINEL_PORT = 26_379
 
 /** Clients for the server that the options name. */
-export function ownClients(options: ServerOptions, directory: string): OpenClient {
+export function ownClients(options: ServerOptions, directory: string, wholeCluster: boolean): OpenClient {
   return async (role, signal) => {
     const login = { ...(await loginOf(options, directory)), connectionName: connectionName(role) }
-    const { cluster, sentinel, sharded } = options
+    const { cluster, sentinel } = options
     if (cluster !== undefined) {
       const seeds = cluster.nodes.map((node) => parseAddress(node, DEFAULT_PORT))
       const make: ClusterUse['make'] = (nodes, settings, Connector) => {
         const redisOptions = { ...NODE, ...login, Connector }
         return new Cluster([...nodes], { ...clusterSettings(cluster), ...settings, redisOptions })
       }
-      return clusterClient({ role, sharded, signal, seeds, make })
+      return clusterClient({ role, wholeCluster, signal, seeds, make })
     }
     const place = sentinel === undefined ? placeOf(options) : await sentinelSettings(sentinel, login, directory)
     const client = new Redis({ ...ONCE, ...login, ...place })

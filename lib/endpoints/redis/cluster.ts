@@ -22,7 +22,8 @@ import { connectorOf, serverConnector, type ConnectorClass } from './connector.t
 
 export interface ClusterUse {
   readonly role: Role
-  readonly sharded: boolean
+  /** Whether all nodes are needed; else one will do. */
+  readonly wholeCluster: boolean
   readonly signal: AbortSignal
   /** Some of the cluster's nodes. */
   readonly seeds: readonly Address[]
@@ -37,14 +38,14 @@ const UNINFORMATIVE = /^(Connection is closed\.|None of startup nodes is availab
 const ANSWER_TIMEOUT = 1_000
 
 export async function clusterClient(use: ClusterUse): Promise<OpenedClient> {
-  const { role, sharded, make } = use
+  const { role, wholeCluster, make } = use
   let lastError: Error | undefined
   const Connector = serverConnector((error) => (lastError = error))
   const explain = (error: Error): Error => (UNINFORMATIVE.test(error.message) ? plainError(lastError ?? error) : error)
   const masters = await discover(use, Connector).catch((error: unknown) => {
     throw explain(plainError(error))
   })
-  if (!sharded) return nodeClient(masters, role)
+  if (!wholeCluster) return nodeClient(masters, role)
   const client = make(addressesOf(masters), { ...CLUSTER_ONCE, shardedSubscribers: role === 'subscriber' }, Connector)
   if (role === 'subscriber') tellOfMoves(client)
   return { client, owned: true, explain, probe: () => probeNodes(client) }

@@ -14,17 +14,17 @@ const DEFAULT = 'default'
  * @fastify/redis after araldo. What is published goes through the application's own client, as long as that is ready;
  * to subscribe takes a duplicate.
  */
-export function hostClients(scope: FastifyInstance, name: string, sharded: boolean): OpenClient {
+export function hostClients(scope: FastifyInstance, name: string, wholeCluster: boolean): OpenClient {
   return async (role, signal) => {
     const client = findClient(scope, name)
     if (client.isCluster) {
       const cluster = client as Cluster
       const masters = rotated(cluster.nodes('master'))
-      if (!sharded) return nodeClient([...masters.filter(({ status }) => status === 'ready'), ...masters], role)
+      if (!wholeCluster) return nodeClient([...masters.filter(({ status }) => status === 'ready'), ...masters], role)
       const seeds = addressesOf(masters)
       const make: ClusterUse['make'] = (nodes, settings, Connector) =>
         cluster.duplicate([...nodes], { ...settings, redisOptions: { ...NODE, Connector } })
-      return clusterClient({ role, sharded, signal, seeds, make })
+      return clusterClient({ role, wholeCluster, signal, seeds, make })
     }
     const redis = client as Redis
     if (role === 'publisher') return { client: redis, owned: false, probe: () => redis.ping() }

@@ -1,4 +1,4 @@
-/** Floor 3. The parameters of `endpoint-redis`. Durations in milliseconds. */
+/** Floor 3. The parameters that say which server an endpoint of Redis is at. Durations in milliseconds. */
 import { duration } from '../../schema.ts'
 import type { JsonSchema } from '../../types.ts'
 
@@ -44,37 +44,28 @@ export interface ServerOptions {
   readonly connection?: string
   readonly cluster?: ClusterOptions
   readonly sentinel?: SentinelOptions
-  readonly sharded: boolean
   readonly 'ping-interval': number
 }
 
-export interface RedisOptions extends ServerOptions {
-  readonly channel?: string
-  readonly channels?: readonly string[]
-  readonly pattern?: string
-  readonly patterns?: readonly string[]
-  readonly topic?: string
-}
-
-/** A channel's name is no longer (characters). Redis itself has no bound but that of its memory. */
-export const MAX_CHANNEL = 1024
+/** A channel's name, or a stream's, is no longer (characters). Redis itself has no bound but that of its memory. */
+export const MAX_NAME = 1024
 
 // eslint-disable-next-line no-control-regex
 const LINE = /^[^\r\n\u0000]+$/.source
 
-const name = (description: string): JsonSchema => ({
+export const name = (description: string): JsonSchema => ({
   type: 'string',
   pattern: LINE,
-  maxLength: MAX_CHANNEL,
+  maxLength: MAX_NAME,
   description,
 })
 
-const names = (description: string): JsonSchema => ({
+export const names = (description: string): JsonSchema => ({
   type: 'array',
   minItems: 1,
   maxItems: 10_000,
   uniqueItems: true,
-  items: { type: 'string', pattern: LINE, maxLength: MAX_CHANNEL },
+  items: { type: 'string', pattern: LINE, maxLength: MAX_NAME },
   description,
 })
 
@@ -153,37 +144,25 @@ const sentinel: JsonSchema = {
   description: 'A master that sentinels watch.',
 }
 
-export const schema: JsonSchema = {
-  type: 'object',
-  properties: {
-    url: { type: 'string', minLength: 1, description: 'redis://user:password@host:6379/0; rediss:// for TLS.' },
-    host: { type: 'string', minLength: 1, description: '127.0.0.1 if there is no url either.' },
-    port: { type: 'integer', minimum: 1, maximum: 65_535, description: '6379 if left out.' },
-    tls,
-    username: { type: 'string', minLength: 1, description: 'Of the ACL; without it, the default user.' },
-    password: { type: 'string', minLength: 1, description: 'Best as ${REDIS_PASSWORD} or ${file:…}.' },
-    db: { type: 'integer', minimum: 0, description: 'Pub/Sub is the same in all of them.' },
-    connection: {
-      type: 'string',
-      minLength: 1,
-      description: "A connection of the application's @fastify/redis: its namespace, or default for the one without.",
-    },
-    cluster,
-    sentinel,
-    sharded: {
-      type: 'boolean',
-      default: false,
-      description: 'Sharded Pub/Sub (SSUBSCRIBE, SPUBLISH; Redis 7 or newer).',
-    },
-    channel: name('Subscribed to, and published to where there is no topic.'),
-    channels: names('Subscribed to.'),
-    pattern: name('Subscribed to with PSUBSCRIBE: orders.*'),
-    patterns: names('Subscribed to with PSUBSCRIBE.'),
-    topic: name('The channel to publish to, as in orders.{key}; {topic} is the topic of the message.'),
-    'ping-interval': duration({
-      minimum: 10,
-      default: '10s',
-      description: 'How often the server is asked whether it is there; 4 s without an answer, and it is not.',
-    }),
+/** The properties of a schema whose options are {@link ServerOptions}. */
+export const serverProperties = {
+  url: { type: 'string', minLength: 1, description: 'redis://user:password@host:6379/0; rediss:// for TLS.' },
+  host: { type: 'string', minLength: 1, description: '127.0.0.1 if there is no url either.' },
+  port: { type: 'integer', minimum: 1, maximum: 65_535, description: '6379 if left out.' },
+  tls,
+  username: { type: 'string', minLength: 1, description: 'Of the ACL; without it, the default user.' },
+  password: { type: 'string', minLength: 1, description: 'Best as ${REDIS_PASSWORD} or ${file:…}.' },
+  db: { type: 'integer', minimum: 0, description: 'The number of the database; 0 if left out.' },
+  connection: {
+    type: 'string',
+    minLength: 1,
+    description: "A connection of the application's @fastify/redis: its namespace, or default for the one without.",
   },
-}
+  cluster,
+  sentinel,
+  'ping-interval': duration({
+    minimum: 10,
+    default: '10s',
+    description: 'How often the server is asked whether it is there; 4 s without an answer, and it is not.',
+  }),
+} satisfies Record<keyof ServerOptions, JsonSchema>

@@ -1,11 +1,5 @@
-/**
- * Floor 3. What the endpoints that name one server share: a connection to publish with and one to subscribe with, each
- * open for as long as anybody holds it.
- */
-import type { OpenClient } from './client.ts'
-import type { Connection, ConnectionInit } from './connection.ts'
-import { Publisher } from './publisher.ts'
-import { Subscriber } from './subscriber.ts'
+/** Floor 3. A connection that several hold: open for as long as anybody does. */
+import type { Connection } from './connection.ts'
 
 /** One holder's part in a connection. */
 export interface Lease<Held extends Connection> {
@@ -51,15 +45,4 @@ export class Shared<Held extends Connection> {
 
 interface Holder {
   readonly onLost: (error: Error) => void
-}
-
-export class SharedServer {
-  readonly publisher: Shared<Publisher>
-  readonly subscriber: Shared<Subscriber>
-
-  constructor(open: OpenClient, pingInterval: number) {
-    const init = (onLost: (error: Error) => void): ConnectionInit => ({ open, pingInterval, onLost })
-    this.publisher = new Shared((onLost) => new Publisher(init(onLost)))
-    this.subscriber = new Shared((onLost) => new Subscriber(init(onLost)))
-  }
 }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import fastifyRedis from '@fastify/redis'
 import { Cluster } from 'ioredis'
-import { type RedisCluster, type RedisServer, startRedisCluster } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until } from '../../support/wait.ts'
-import { relayConnections, startRelay, subscribers } from './relay.ts'
+import { type RedisCluster, type RedisServer, startRedisCluster } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until } from '../../../support/wait.ts'
+import { relayConnections, startRelay, subscribers } from '../relay.ts'
 
 /** Of three slots, one on each node: 12182, 5061 and 866. */
 const CHANNELS = ['foo', 'bar', 'hello']

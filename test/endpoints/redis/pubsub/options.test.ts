@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { ConfigError } from '../../../lib/config/diagnostics.ts'
-import { loadConfig } from '../../../lib/config.ts'
-import { parseAddress, parseUrl } from '../../../lib/endpoints/redis/address.ts'
-import { literalPrefix, matches } from '../../../lib/endpoints/redis/glob.ts'
-import { createRegistries } from '../../../lib/plugin.ts'
-import type { Capabilities } from '../../../lib/types.ts'
-import { startRedis } from '../../support/redis.ts'
-import { configOf } from '../../support/relay.ts'
-import { need } from '../../support/require.ts'
-import { connectClient } from './relay.ts'
+import { ConfigError } from '../../../../lib/config/diagnostics.ts'
+import { loadConfig } from '../../../../lib/config.ts'
+import { literalPrefix, matches } from '../../../../lib/endpoints/redis/pubsub/glob.ts'
+import { createRegistries } from '../../../../lib/plugin.ts'
+import type { Capabilities } from '../../../../lib/types.ts'
+import { startRedis } from '../../../support/redis.ts'
+import { configOf } from '../../../support/relay.ts'
+import { need } from '../../../support/require.ts'
+import { connectClient } from '../relay.ts'
 
 /** What is wrong with these options, or what they make the endpoint capable of. */
 async function load(options: object): Promise<Capabilities | string[]> {
@@ -121,38 +120,6 @@ describe('endpoint-redis, options', () => {
       assert.equal(messages.length, expected.length, label)
       for (const [index, pattern] of expected.entries()) assert.match(messages[index] ?? '', pattern, label)
       assert.doesNotMatch(label.split(' gives ')[1] ?? '', new RegExp(SECRET))
-    }
-  })
-
-  test('a URL is read as people write it', () => {
-    assert.deepEqual(parseUrl('redis://'), { tls: false })
-    assert.deepEqual(parseUrl('redis://host'), { tls: false, host: 'host' })
-    assert.deepEqual(parseUrl('rediss://u:p%40ss@[::1]:7000/3'), {
-      tls: true,
-      host: '::1',
-      port: 7000,
-      username: 'u',
-      password: 'p@ss',
-      db: 3,
-    })
-    for (const wrong of ['host:6379', 'http://host', 'redis://host/name', 'redis://host?db=1', 'redis://:%zz@host']) {
-      assert.throws(() => parseUrl(wrong), Error, wrong)
-    }
-    for (const wrong of [`redis://:${SECRET}@host:99999`, `redis://u:${SECRET}/x@host`, `redis://:${SECRET}@`]) {
-      assert.throws(
-        () => parseUrl(wrong),
-        (error: Error) => !error.message.includes(SECRET),
-        wrong,
-      )
-    }
-  })
-
-  test('an address is host:port', () => {
-    assert.deepEqual(parseAddress('host', 6379), { host: 'host', port: 6379 })
-    assert.deepEqual(parseAddress('10.0.0.1:7000', 6379), { host: '10.0.0.1', port: 7000 })
-    assert.deepEqual(parseAddress('[::1]:7000', 6379), { host: '::1', port: 7000 })
-    for (const wrong of ['', ':7000', 'a b', 'host:x', 'redis://host', 'user@host', 'host/1']) {
-      assert.throws(() => parseAddress(wrong, 6379), /names no server/, wrong)
     }
   })
 

@@ -3,13 +3,13 @@ import { before, describe, test } from 'node:test'
 import fastifyRedis from '@fastify/redis'
 import fc from 'fast-check'
 import { Redis } from 'ioredis'
-import { ownClients } from '../../../lib/endpoints/redis/clients.ts'
-import { matches } from '../../../lib/endpoints/redis/glob.ts'
-import { type Interest, Subscriber } from '../../../lib/endpoints/redis/subscriber.ts'
-import { type RedisServer, startRedis } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until } from '../../support/wait.ts'
-import { connectClient, relayConnections, startRelay, subscribers } from './relay.ts'
+import { ownClients } from '../../../../lib/endpoints/redis/clients.ts'
+import { matches } from '../../../../lib/endpoints/redis/pubsub/glob.ts'
+import { type Interest, Subscriber } from '../../../../lib/endpoints/redis/pubsub/subscriber.ts'
+import { type RedisServer, startRedis } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until } from '../../../support/wait.ts'
+import { connectClient, relayConnections, startRelay, subscribers } from '../relay.ts'
 
 const skip = need('redis-server', 'redis-cli')
 
@@ -83,7 +83,7 @@ describe('endpoint-redis, shared connections', { skip, concurrency: 4 }, () => {
   test('whoever comes and goes in whatever order, everyone hears what it is subscribed to, once', async (t) => {
     const redis = await startRedis({ t })
     const client = await connectClient(t, redis)
-    const open = ownClients({ url: redis.url, sharded: false, 'ping-interval': 10_000 }, '.')
+    const open = ownClients({ url: redis.url, 'ping-interval': 10_000 }, '.', false)
     const subscriber = new Subscriber({ open, pingInterval: 10_000, onLost: () => {} })
     t.after(() => subscriber.close())
     await subscriber.open()

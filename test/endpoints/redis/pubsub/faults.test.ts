@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { LedgerSnapshot } from '../../../lib/ledger.ts'
-import { startRedis } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until } from '../../support/wait.ts'
-import { connectClient, startRelay } from './relay.ts'
+import type { LedgerSnapshot } from '../../../../lib/ledger.ts'
+import { startRedis } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until } from '../../../support/wait.ts'
+import { connectClient, startRelay } from '../relay.ts'
 
 /** Everything that a lane received has come to its end, and is counted once. */
 function assertBalanced(ledger: LedgerSnapshot, label: string): void {

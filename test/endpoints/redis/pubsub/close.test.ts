@@ -6,12 +6,12 @@ import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
-import { endpointRedis } from '../../../lib/endpoints/redis/index.ts'
-import { registerEndpoint } from '../../support/endpoint.ts'
-import { startRedis } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until, within } from '../../support/wait.ts'
-import { connectClient, relayConnections, subscribers } from './relay.ts'
+import { endpointRedis } from '../../../../lib/endpoints/redis/pubsub/index.ts'
+import { registerEndpoint } from '../../../support/endpoint.ts'
+import { startRedis } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until, within } from '../../../support/wait.ts'
+import { connectClient, relayConnections, subscribers } from '../relay.ts'
 
 const PROGRAM = fileURLToPath(new URL('exit.ts', import.meta.url))
 

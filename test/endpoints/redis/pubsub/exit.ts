@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events'
 import Fastify from 'fastify'
-import araldo from '../../../lib/plugin.ts'
+import araldo from '../../../../lib/plugin.ts'
 
 const urls = process.argv.slice(2)
 const names = urls.map((_url, index) => `redis-${index}`)

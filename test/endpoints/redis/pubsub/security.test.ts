@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { dirname, relative } from 'node:path'
 import { before, describe, test } from 'node:test'
-import { recordingLog } from '../../support/core.ts'
-import { type RedisServer, startRedis } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until } from '../../support/wait.ts'
-import { connectClient, startRelay } from './relay.ts'
+import { recordingLog } from '../../../support/core.ts'
+import { type RedisServer, startRedis } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until } from '../../../support/wait.ts'
+import { connectClient, startRelay } from '../relay.ts'
 
 const SECRET = 'p@ss/w:rd%?#'
 

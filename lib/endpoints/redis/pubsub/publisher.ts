@@ -9,9 +9,9 @@
  */
 import type { Socket } from 'node:net'
 import { type Cluster, Command, Redis } from 'ioredis'
-import { errors } from '../../errors.ts'
-import { isErrorReply } from './client.ts'
-import { Connection, type ConnectionInit } from './connection.ts'
+import { errors } from '../../../errors.ts'
+import { isErrorReply } from '../client.ts'
+import { Connection, type ConnectionInit } from '../connection.ts'
 
 /** Who publishes, and is told what became of it. */
 export interface Sender {

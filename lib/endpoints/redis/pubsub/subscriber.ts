@@ -3,8 +3,8 @@
  * subscribed to once, and until the last of them has left.
  */
 import type { EventEmitter } from 'node:events'
-import type { Client } from './client.ts'
-import { Connection, type ConnectionInit } from './connection.ts'
+import type { Client } from '../client.ts'
+import { Connection, type ConnectionInit } from '../connection.ts'
 
 /** What an endpoint wants to hear. */
 export interface Interest {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type RedisSentinel, startRedisSentinel } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until } from '../../support/wait.ts'
-import { relayConnections, startRelay } from './relay.ts'
+import { type RedisSentinel, startRedisSentinel } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until } from '../../../support/wait.ts'
+import { relayConnections, startRelay } from '../relay.ts'
 
 function sentinelOf({ name, sentinels }: RedisSentinel): { name: string; nodes: string[] } {
   return { name, nodes: sentinels.map(({ host, port }) => `${host}:${port}`) }

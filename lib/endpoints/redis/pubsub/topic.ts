@@ -1,8 +1,9 @@
 /** Floor 3. The channel that a message is published to. */
-import { errors } from '../../errors.ts'
-import type { Message } from '../../message.ts'
-import { compileTemplate, type Template } from '../../template.ts'
-import { MAX_CHANNEL, type RedisOptions } from './options.ts'
+import { errors } from '../../../errors.ts'
+import type { Message } from '../../../message.ts'
+import { compileTemplate, type Template } from '../../../template.ts'
+import { MAX_NAME } from '../options.ts'
+import type { RedisOptions } from './options.ts'
 
 /** What PSUBSCRIBE gives a meaning. Redis knows no separators: a dot in a channel's name is a dot. */
 const WILDCARDS = /[*?[\]\\]/
@@ -26,7 +27,7 @@ export function topicOf(
   const template = compileTopic(topic, endpoint)
   return (message) => {
     const rendered = template.render(message)
-    if (rendered.length > 0 && rendered.length <= MAX_CHANNEL) return rendered
-    throw new errors.TOPIC_INVALID(endpoint, `it has ${rendered.length} characters, and must have 1 to ${MAX_CHANNEL}`)
+    if (rendered.length > 0 && rendered.length <= MAX_NAME) return rendered
+    throw new errors.TOPIC_INVALID(endpoint, `it has ${rendered.length} characters, and must have 1 to ${MAX_NAME}`)
   }
 }

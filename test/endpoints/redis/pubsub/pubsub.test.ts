@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { before, describe, test } from 'node:test'
-import { type RedisServer, startRedis } from '../../support/redis.ts'
-import { need } from '../../support/require.ts'
-import { until } from '../../support/wait.ts'
-import { connectClient, startRelay, subscribers } from './relay.ts'
+import { type RedisServer, startRedis } from '../../../support/redis.ts'
+import { need } from '../../../support/require.ts'
+import { until } from '../../../support/wait.ts'
+import { connectClient, startRelay, subscribers } from '../relay.ts'
 
 /** How often the server has read from a socket. */
 async function readsOf(server: RedisServer): Promise<number> {
