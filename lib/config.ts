@@ -17,6 +17,7 @@ import { shown, type ConfigNode, type MapNode } from './config/node.ts'
 import { fromObject } from './config/object.ts'
 import { RouteReader, type LaneConfig, type RoutableEndpoint, type RouteConfig } from './config/routes.ts'
 import { checkKeys, listUnder, mapUnder } from './config/sections.ts'
+import type { StepConfig } from './config/steps.ts'
 import { Validator } from './config/validate.ts'
 import { oneLine, oneOf } from './config/words.ts'
 import { parseYaml } from './config/yaml.ts'
@@ -26,7 +27,8 @@ import { reasonOf } from './errors.ts'
 import { deliverySchema, globalSchema } from './schema.ts'
 import type { LogLevel } from './types.ts'
 
-export { ConfigError, formatDiagnostic, type Diagnostic, type LaneConfig, type PluginRegistries, type RouteConfig }
+export { ConfigError, formatDiagnostic }
+export type { Diagnostic, LaneConfig, PluginRegistries, RouteConfig, StepConfig }
 
 export interface GlobalConfig {
   /** TCP port of the web server; 0 for any free one. Used by the command. */

@@ -35,6 +35,7 @@ export {
   type MarshallerConfig,
   type PluginRegistries,
   type RouteConfig,
+  type StepConfig,
 } from './config.ts'
 export { configSchema } from './schema.ts'
 export type { Expression } from './expression.ts'

@@ -115,7 +115,7 @@ export class Router {
         return new Lane({
           source,
           target: endpoints.get(lane.to) as Endpoint,
-          steps: compileSteps(lane),
+          steps: compileSteps(lane.steps),
           optional: lane.optional,
           delivery: lane.delivery,
           deadLetters: deadLetter === undefined ? undefined : endpoints.get(deadLetter),

@@ -1,8 +1,5 @@
-/**
- * Floor 2. A lane's steps, made from its configuration, in the order in which they run: `when` sees the message as it
- * came; `map` makes the new body; `key`, `headers` and `topic` are computed from what `map` left.
- */
-import type { LaneConfig } from './config.ts'
+/** Floor 2. A lane's steps, made from its configuration: each sees what those before it left. */
+import type { StepConfig } from './config.ts'
 import { errors } from './errors.ts'
 import type { Expression } from './expression.ts'
 import type { Step } from './lane.ts'
@@ -10,14 +7,22 @@ import type { Message } from './message.ts'
 import type { Template } from './template.ts'
 
 /** The lane's steps; empty where messages pass as they are. */
-export function compileSteps(lane: Omit<LaneConfig, 'delivery'>): readonly Step[] {
-  const steps: Step[] = []
-  if (lane.when !== undefined) steps.push(filter(lane.when))
-  if (lane.map !== undefined) steps.push(transform(lane.map))
-  if (lane.key !== undefined) steps.push(rekey(lane.key))
-  if (lane.headers !== undefined) steps.push(setHeaders(lane.headers))
-  if (lane.topic !== undefined) steps.push(readdress(lane.topic))
-  return steps
+export function compileSteps(configs: readonly StepConfig[]): readonly Step[] {
+  return configs.map(compile)
+}
+
+/** What makes a step of each kind. */
+const MAKERS: { readonly [Name in StepConfig['name']]: (config: Extract<StepConfig, { name: Name }>) => Step } = {
+  when: ({ expression }) => filter(expression),
+  map: ({ expression }) => transform(expression),
+  key: ({ expression }) => rekey(expression),
+  headers: ({ templates }) => setHeaders(templates),
+  topic: ({ template }) => readdress(template),
+}
+
+function compile(config: StepConfig): Step {
+  const make = MAKERS[config.name] as (config: StepConfig) => Step
+  return make(config)
 }
 
 function filter(condition: Expression): Step {

@@ -24,7 +24,9 @@ function setUp({ confirm = false, required = false }: Setup = {}) {
   const endpoints = new Map<string, Endpoint>([source, target, app].map((each) => [each.name, each]))
   const config = {
     endpoints: [...endpoints.keys()].map((name) => ({ name, required: required && name === 'out' })),
-    routes: [{ source: 'in', lanes: ['out', 'app'].map((to) => ({ to, optional: false, delivery: deliveryOf() })) }],
+    routes: [
+      { source: 'in', lanes: ['out', 'app'].map((to) => ({ to, optional: false, steps: [], delivery: deliveryOf() })) },
+    ],
   } as unknown as Config
   const relay = new Relay(config, endpoints, silentLog)
   return { relay, source, target, app }

@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import fc from 'fast-check'
-import type { LaneConfig, RouteConfig } from '../lib/config.ts'
+import type { LaneConfig, RouteConfig, StepConfig } from '../lib/config.ts'
 import { type AraldoError, errors } from '../lib/errors.ts'
 import type { Lane } from '../lib/lane.ts'
+import type { Message } from '../lib/message.ts'
 import { Router } from '../lib/router.ts'
 import type { Settle } from '../lib/types.ts'
 import { contextOf, deliveryOf, recordingLog, silentLog, TestEndpoint } from './support/core.ts'
 
 type LaneChange = Partial<LaneConfig> & { readonly confirm?: boolean }
+
+function stepOf(name: 'when' | 'map', evaluate: (message: Message) => unknown): StepConfig {
+  return { name, expression: { text: 'given in code', usesBody: true, evaluate } }
+}
 
 /** A router of one route, from `in` to `out0`, `out1`, …, all up. */
 function routeTo(...changes: LaneChange[]) {
@@ -16,7 +21,7 @@ function routeTo(...changes: LaneChange[]) {
   const targets = changes.map(({ confirm = false }, index) => new TestEndpoint(contextOf(`out${index}`, { confirm })))
   const endpoints = new Map([source, ...targets].map((endpoint) => [endpoint.name, endpoint]))
   const lanes = changes.map((change, index) =>
-    Object.assign({ to: `out${index}`, optional: false, delivery: deliveryOf() }, change),
+    Object.assign({ to: `out${index}`, optional: false, steps: [], delivery: deliveryOf() }, change),
   )
   const { log, lines } = recordingLog()
   const router = new Router(endpoints, [{ source: 'in', lanes }], log)
@@ -31,7 +36,12 @@ describe('a router', () => {
     const a = new TestEndpoint(contextOf('a'))
     const b = new TestEndpoint(contextOf('b'))
     const c = new TestEndpoint(contextOf('c'))
-    const to = (name: string): LaneConfig => ({ to: name, optional: false, delivery: deliveryOf() })
+    const to = (name: string): LaneConfig => ({
+      to: name,
+      optional: false,
+      steps: [],
+      delivery: deliveryOf(),
+    })
     const routes: RouteConfig[] = [
       { source: 'a', lanes: [to('b'), to('c'), to('a')] },
       { source: 'b', lanes: [to('c')] },
@@ -113,7 +123,7 @@ describe('a router', () => {
 
 describe('watching a router', () => {
   it('shows every end of a message in a lane, to everyone who watches, until they look away', () => {
-    const { router, feed } = routeTo({}, { when: { text: 'false', usesBody: false, evaluate: () => false } })
+    const { router, feed } = routeTo({}, { steps: [stepOf('when', () => false)] })
     const seen: string[] = []
     const unwatch = router.watch((lane, _message, outcome) => seen.push(`1:${lane.target.name}:${outcome}`))
     router.watch((lane, _message, outcome) => seen.push(`2:${lane.target.name}:${outcome}`))
@@ -235,19 +245,17 @@ describe('any routes, any messages, and endpoints that do anything', () => {
   }
 
   function configOf({ to, optional, step }: LaneSpec): LaneConfig {
-    const when = (evaluate: () => boolean): LaneConfig['when'] => ({ text: step, usesBody: false, evaluate })
-    const lane = { to: names[to] as string, optional, delivery: deliveryOf() }
-    if (step === 'filter') return { ...lane, when: when(() => false) }
-    if (step === 'throw')
-      return {
-        ...lane,
-        when: when(() => {
-          throw new Error('step')
-        }),
-      }
-    if (step === 'map') return { ...lane, map: { text: '1', usesBody: false, evaluate: () => 1 } }
-    if (step === 'read') return { ...lane, when: { text: 'body', usesBody: true, evaluate: ({ body }) => body === 1 } }
-    return lane
+    const fail = (): never => {
+      throw new Error('step')
+    }
+    const steps: Record<LaneSpec['step'], StepConfig[]> = {
+      none: [],
+      filter: [stepOf('when', () => false)],
+      throw: [stepOf('when', fail)],
+      map: [stepOf('map', () => 1)],
+      read: [stepOf('when', ({ body }) => body === 1)],
+    }
+    return { to: names[to] as string, optional, steps: steps[step], delivery: deliveryOf() }
   }
 
   it('leave every ledger exact after every step, every lane to itself, and settle each message exactly once', () => {

@@ -1,24 +1,34 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { LaneConfig } from '../lib/config.ts'
+import type { StepConfig } from '../lib/config.ts'
 import type { Expression } from '../lib/expression.ts'
 import { Message } from '../lib/message.ts'
 import { compileSteps } from '../lib/steps.ts'
 import type { Template } from '../lib/template.ts'
 import { counting } from './support/core.ts'
 
-function expression(evaluate: (message: Message) => unknown): Expression {
+type Evaluate<Value> = (message: Message) => Value
+
+function expression(evaluate: Evaluate<unknown>): Expression {
   return { text: 'given in code', usesBody: true, evaluate }
 }
 
-function template(render: (message: Message) => string): Template {
+function template(render: Evaluate<string>): Template {
   return { text: 'given in code', usesBody: true, render }
 }
 
-function run(lane: Omit<LaneConfig, 'to' | 'optional' | 'delivery'>, first: Message): Message | null {
+function computed(name: 'when' | 'map' | 'key', evaluate: Evaluate<unknown>): StepConfig {
+  return { name, expression: expression(evaluate) }
+}
+
+function headers(templates: Record<string, Template>): StepConfig {
+  return { name: 'headers', templates }
+}
+
+function run(steps: readonly StepConfig[], first: Message): Message | null {
   let current: Message | null = first
-  for (const step of compileSteps({ to: 'out', optional: false, ...lane })) {
+  for (const step of compileSteps(steps)) {
     if (current === null) break
     current = step.apply(current)
   }
@@ -31,7 +41,7 @@ function message(body: unknown): Message {
 
 describe("a lane's steps", () => {
   it('are none where messages pass as they are', () => {
-    assert.deepEqual(compileSteps({ to: 'out', optional: false }), [])
+    assert.deepEqual(compileSteps([]), [])
   })
 
   it('filter by what is exactly true, nothing that merely counts as true', () => {
@@ -42,24 +52,24 @@ describe("a lane's steps", () => {
       ['true', false],
       [null, false],
     ] as const) {
-      const result = run({ when: expression(() => value) }, message(1))
+      const result = run([computed('when', () => value)], message(1))
       assert.equal(result !== null, passes, String(value))
     }
   })
 
   it('add to the headers, and leave those of the message as they were', () => {
     const before = message(1)
-    const after = run({ headers: { to: template(() => 'b'), from: template(() => 'c') } }, before)
+    const after = run([headers({ to: template(() => 'b'), from: template(() => 'c') })], before)
     assert.deepEqual({ ...after?.headers }, { from: 'c', to: 'b' })
     assert.deepEqual({ ...before.headers }, { from: 'a' })
   })
 
   it('keep a header whose name every object has', () => {
-    const headers = Object.fromEntries([
+    const templates = Object.fromEntries([
       ['__proto__', template(() => 'x')],
       ['constructor', template(() => 'y')],
     ])
-    const after = run({ headers }, message(1))
+    const after = run([headers(templates)], message(1))
     assert.deepEqual(Object.entries(after?.headers ?? {}), [
       ['from', 'a'],
       ['__proto__', 'x'],
@@ -74,32 +84,34 @@ describe("a lane's steps", () => {
       [12n, '12'],
       [true, 'true'],
     ] as const
-    for (const [value, key] of keys) assert.equal(run({ key: expression(() => value) }, message(1))?.key, key)
+    for (const [value, key] of keys) assert.equal(run([computed('key', () => value)], message(1))?.key, key)
     for (const value of [null, undefined, {}, [], Symbol('s')]) {
-      assert.throws(() => run({ key: expression(() => value) }, message(1)), { code: 'ARALDO_ERR_EXPRESSION_FAILED' })
+      assert.throws(() => run([computed('key', () => value)], message(1)), { code: 'ARALDO_ERR_EXPRESSION_FAILED' })
     }
   })
 
-  it('run in one order, each on what the one before left, whatever the order of the config', () => {
+  it('run in the order in which they stand, each on what the one before left', () => {
     const all = ['when', 'map', 'key', 'headers', 'topic'] as const
     fc.assert(
       fc.property(fc.shuffledSubarray([...all]), (chosen) => {
         const seen: string[] = []
         const log = (step: string, current: Message): void => {
-          seen.push(`${step}:${JSON.stringify(current.body)}:${current.key}:${current.headers.to}:${current.topic}`)
+          seen.push(`${step}:${JSON.stringify(current.body)}:${current.key}:${current.headers['to']}:${current.topic}`)
         }
-        const makers: Record<(typeof all)[number], object> = {
-          when: { when: expression((current) => (log('when', current), true)) },
-          map: { map: expression((current) => (log('map', current), 'mapped')) },
-          key: { key: expression((current) => (log('key', current), 'k')) },
-          headers: { headers: { to: template((current) => (log('headers', current), 'h')) } },
-          topic: { topic: template((current) => (log('topic', current), 'there')) },
+        const makers: Record<(typeof all)[number], StepConfig> = {
+          when: computed('when', (current) => (log('when', current), true)),
+          map: computed('map', (current) => (log('map', current), 'mapped')),
+          key: computed('key', (current) => (log('key', current), 'k')),
+          headers: headers({ to: template((current) => (log('headers', current), 'h')) }),
+          topic: { name: 'topic', template: template((current) => (log('topic', current), 'there')) },
         }
-        const lane = Object.assign({}, ...chosen.map((step) => makers[step])) as Omit<LaneConfig, 'to' | 'optional'>
-        const result = run(lane, message('came'))
+        const result = run(
+          chosen.map((step) => makers[step]),
+          message('came'),
+        )
         const expected: string[] = []
         const state = { body: 'came', key: 'undefined', to: 'undefined', topic: 'here' }
-        for (const step of all.filter((each) => chosen.includes(each))) {
+        for (const step of chosen) {
           expected.push(`${step}:"${state.body}":${state.key}:${state.to}:${state.topic}`)
           if (step === 'map') state.body = 'mapped'
           if (step === 'key') state.key = 'k'

@@ -67,12 +67,10 @@ function deliveryOf({ delivery: { guarantee, overflow, deadLetter } }: LaneConfi
   return words.join(', ')
 }
 
-function stepList({ when, map, key, headers, topic, optional }: LaneConfig): string {
-  const steps = Object.entries({ when, map, key, headers, topic }).flatMap(([name, step]) =>
-    step === undefined ? [] : [name],
-  )
-  if (optional) steps.push('(optional)')
-  return steps.join(', ') || '-'
+function stepList({ steps, optional }: LaneConfig): string {
+  const words: string[] = steps.map(({ name }) => name)
+  if (optional) words.push('(optional)')
+  return words.join(', ') || '-'
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

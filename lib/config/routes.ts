@@ -1,36 +1,21 @@
 /**
  * Floor 1. The routes: from each source to its targets, with the steps on the way.
  */
-import { compileExpression, ExpressionError, type Expected, type Expression } from '../expression.ts'
-import { compileTemplate, type Template, type TemplateOptions } from '../template.ts'
 import type { DeliveryConfig } from '../guarantee.ts'
 import type { Capabilities } from '../types.ts'
 import { DELIVERY_KEYS, DeliveryReader, type Validate } from './delivery.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { secretsIn } from './interpolation.ts'
-import {
-  booleanOf,
-  shown,
-  variablesOf,
-  writtenText,
-  type ConfigNode,
-  type MapEntry,
-  type MapNode,
-  type Piece,
-  type ScalarNode,
-} from './node.ts'
+import { booleanOf, shown, type ConfigNode, type MapEntry, type MapNode, type ScalarNode } from './node.ts'
 import { unknownKey } from './problems.ts'
+import { STEP_KEYS, StepReader, type StepConfig } from './steps.ts'
 import { didYouMean, nearest, oneOf, quote } from './words.ts'
 
 /** One target of a route: a lane to be. */
 export interface LaneConfig {
   readonly to: string
   readonly optional: boolean
-  readonly when?: Expression
-  readonly map?: Expression
-  readonly topic?: Template
-  readonly key?: Expression
-  readonly headers?: Readonly<Record<string, Template>>
+  /** In the order in which they run. */
+  readonly steps: readonly StepConfig[]
   readonly delivery: DeliveryConfig
 }
 
@@ -48,27 +33,14 @@ export interface RoutableEndpoint {
 }
 
 /** Keys of the long form, in the order in which the steps run. */
-const LANE_KEYS = ['to', 'when', 'map', 'key', 'headers', 'topic', 'optional', ...DELIVERY_KEYS]
-const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
-/**
- * What no value in a route's `topic` may hold: the separators and wildcards of the protocols that there are. A route
- * does not know its target's protocol, so it keeps clear of them all.
- */
-const SEPARATORS = /[\s.:/\\*?#+>[\]]/
-/** What the message's own topic may not hold either. Its separators are its source's, and no sender's invention. */
-const WILDCARDS = /[\s\\*?#+>[\]]/
-/** What a variable may add to an expression: names, numbers and the insides of text, but nothing that ends a text. */
-const HARMLESS = /^[\w.:@-]*$/
-const NOT_HARMLESS = "cannot stand here: in an expression it may hold letters, digits, '_', '.', ':', '@' and '-' alone"
+const LANE_KEYS: readonly string[] = ['to', ...STEP_KEYS, 'optional', ...DELIVERY_KEYS]
 
 export class RouteReader {
   /** Endpoints that some route names. */
   readonly used = new Set<string>()
-  /** Values of variables in steps. */
-  readonly secrets = new Set<string>()
   readonly #endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined
   readonly #diagnostics: Diagnostics
-
+  readonly #steps: StepReader
   readonly #delivery: DeliveryReader
 
   /**
@@ -82,7 +54,13 @@ export class RouteReader {
   ) {
     this.#endpoints = endpoints
     this.#diagnostics = diagnostics
+    this.#steps = new StepReader(diagnostics)
     this.#delivery = new DeliveryReader((name) => endpoints?.get(name)?.capabilities, validate, diagnostics)
+  }
+
+  /** Values of variables in steps. */
+  get secrets(): ReadonlySet<string> {
+    return this.#steps.secrets
   }
 
   read(routes: MapNode): RouteConfig[] {
@@ -116,7 +94,7 @@ export class RouteReader {
     if (item.kind === 'scalar') {
       const to = this.#target(item, source, label)
       if (to === undefined) return undefined
-      return { to, optional: false, delivery: this.#delivery.read(undefined, { source, to }, label) }
+      return { to, optional: false, steps: [], delivery: this.#delivery.read(undefined, { source, to }, label) }
     }
     if (item.kind === 'list') {
       this.#diagnostics.error(`${label}: expected an endpoint's name or a map with 'to', got a list`, item.offset)
@@ -127,18 +105,22 @@ export class RouteReader {
     const named = to === undefined ? label : this.#labelOf(source, target as ScalarNode)
     const slip = this.#checkKeys(item, named)
     if (target === undefined && !slip) this.#diagnostics.error(`${named}: 'to' is missing`, item.offset)
-    const steps = this.#steps(item, named)
+    const steps = this.#steps.read(item, named)
+    const optional = this.#optional(item.entries.get('optional')?.value, `${named}: optional`)
     this.#checkDeadLetter(item, to, named)
     const delivery = this.#delivery.read(item, { source, to }, named)
     if (to === undefined) return undefined
-    if (steps.topic !== undefined && this.#endpoints?.get(to)?.capabilities?.target?.topics === false) {
+    if (
+      steps.some((step) => step.name === 'topic') &&
+      this.#endpoints?.get(to)?.capabilities?.target?.topics === false
+    ) {
       const message = `${named}: topic: it has no effect: this endpoint sends everything to one place`
       this.#diagnostics.warning(
         `${message} (a parameter of its own, such as topic: '{topic}', may change that)`,
         item.entries.get('topic')?.offset,
       )
     }
-    return { to, ...steps, delivery }
+    return { to, optional, steps, delivery }
   }
 
   #labelOf(source: string, target: ScalarNode): string {
@@ -201,21 +183,6 @@ export class RouteReader {
     }
   }
 
-  #steps(item: MapNode, label: string): Omit<LaneConfig, 'to' | 'delivery'> {
-    const value = (key: string): ConfigNode | undefined => item.entries.get(key)?.value
-    const target = value('to')
-    const what = target?.kind === 'scalar' ? target.text : ''
-    const steps = {
-      when: this.#expression(value('when'), 'bool', `${label}: when`),
-      map: this.#expression(value('map'), 'any', `${label}: map`),
-      key: this.#expression(value('key'), 'string', `${label}: key`),
-      headers: this.#headers(value('headers'), `${label}: headers`, what),
-      topic: this.#template(value('topic'), `${label}: topic`, { what, refuse: refusedIn }),
-      optional: this.#optional(value('optional'), `${label}: optional`),
-    }
-    return Object.fromEntries(Object.entries(steps).filter(([, step]) => step !== undefined)) as typeof steps
-  }
-
   #optional(node: ConfigNode | undefined, label: string): boolean {
     if (node === undefined || (node.kind === 'scalar' && node.broken)) return false
     const value = booleanOf(node)
@@ -223,92 +190,4 @@ export class RouteReader {
       this.#diagnostics.error(`${label}: expected true or false, got ${shown(node)}`, node.offset)
     return value === true
   }
-
-  #headers(node: ConfigNode | undefined, label: string, what: string): Record<string, Template> | undefined {
-    if (node === undefined || (node.kind === 'scalar' && node.broken)) return undefined
-    if (node.kind !== 'map') {
-      this.#diagnostics.error(`${label}: expected a map of names to values, got ${shown(node)}`, node.offset)
-      return undefined
-    }
-    const headers: Record<string, Template> = {}
-    for (const { key, offset, value } of node.entries.values()) {
-      if (!HEADER_NAME.test(key)) this.#diagnostics.error(`${label}: ${quote(key)} cannot be a header's name`, offset)
-      const template = this.#template(value, `${label}: ${quote(key)}`, { what, part: `header ${quote(key)}` })
-      if (template !== undefined) headers[key] = template
-    }
-    return headers
-  }
-
-  #expression(node: ConfigNode | undefined, expects: Expected, label: string): Expression | undefined {
-    const scalar = this.#source(node, 'an expression', label)
-    if (scalar === undefined) return undefined
-    const { pieces = [] } = scalar
-    if (!pieces.every(({ variable, text }) => variable === undefined || HARMLESS.test(text))) {
-      this.#diagnostics.error(`${label}: ${shown(scalar)} ${NOT_HARMLESS}`, scalar.offset)
-      return undefined
-    }
-    return this.#compile(scalar, label, () => compileExpression(scalar.text, expects, writtenText(scalar)))
-  }
-
-  #template(node: ConfigNode | undefined, label: string, options: TemplateOptions): Template | undefined {
-    const scalar = this.#source(node, 'text', label)
-    if (scalar === undefined) return undefined
-    if (scalar.pieces === undefined) return this.#compile(scalar, label, () => compileTemplate(scalar.text, options))
-    const text = templateText(scalar.pieces)
-    if (text === undefined) {
-      this.#diagnostics.error(`${label}: ${shown(scalar)} ${NOT_HARMLESS}`, scalar.offset)
-      return undefined
-    }
-    return this.#compile(scalar, label, () => compileTemplate(text, { ...options, shown: writtenText(scalar) }))
-  }
-
-  /** A scalar to be compiled. Numbers and booleans are expressions and text, too. */
-  #source(node: ConfigNode | undefined, expected: string, label: string): ScalarNode | undefined {
-    if (node === undefined || (node.kind === 'scalar' && node.broken)) return undefined
-    if (node.kind === 'scalar' && node.value !== null) return node
-    this.#diagnostics.error(`${label}: expected ${expected}, got ${shown(node)}`, node.offset)
-    return undefined
-  }
-
-  #compile<Compiled>(node: ScalarNode, label: string, compile: () => Compiled): Compiled | undefined {
-    secretsIn(node, this.secrets)
-    try {
-      return compile()
-    } catch (error) {
-      if (!(error instanceof ExpressionError)) throw error
-      if (node.pieces !== undefined) {
-        // What is wrong may quote the value.
-        const message = `it cannot be compiled with the value of ${variablesOf(node)} in it`
-        this.#diagnostics.error(`${label}: ${message}`, node.offset)
-      } else {
-        const offset = node.textOffset === undefined ? node.offset : node.textOffset + error.offset
-        const at = node.textOffset === undefined && error.offset > 0 ? ` (at character ${error.offset + 1})` : ''
-        this.#diagnostics.error(`${label}: ${error.message}${at}`, offset)
-      }
-      return undefined
-    }
-  }
-}
-
-/** What a value in a route's `topic` may not hold. An endpoint's name is the config's own, and may hold anything. */
-function refusedIn(expression: string): RegExp | undefined {
-  if (expression === 'source') return undefined
-  return expression === 'topic' ? WILDCARDS : SEPARATORS
-}
-
-/**
- * A template whose variables are text, whatever braces their values have.
- * @returns undefined where one within an expression holds more than it may there.
- */
-function templateText(pieces: readonly Piece[]): string | undefined {
-  let text = ''
-  for (const piece of pieces) {
-    const literal = text.replace(/\{\{|\}\}/g, '')
-    const isWithin = literal.lastIndexOf('{') > literal.lastIndexOf('}')
-    if (piece.variable === undefined) text += piece.text
-    else if (!isWithin) text += piece.text.replace(/[{}]/g, '$&$&')
-    else if (HARMLESS.test(piece.text)) text += piece.text
-    else return undefined
-  }
-  return text
 }

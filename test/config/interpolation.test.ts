@@ -7,7 +7,7 @@ import { ConfigError } from '../../lib/config.ts'
 import { json } from '../../lib/marshallers/json.ts'
 import { Message } from '../../lib/message.ts'
 import { temporaryFolder } from '../support/process.ts'
-import { failure, load, problems, withLane, withParameters } from './support.ts'
+import { firstSteps, failure, load, problems, withLane, withParameters } from './support.ts'
 
 async function parameters(lines: string, env: NodeJS.ProcessEnv, directory?: string): Promise<unknown> {
   const { endpoints } = await load(withParameters(lines), { env, directory })
@@ -219,7 +219,7 @@ describe('in an expression or a template', () => {
         env: { LIMIT: '4', REGION: 'eu', PREFIX: 'p{x}' },
       },
     )
-    const [lane = assert.fail()] = config.routes[0]?.lanes ?? []
+    const lane = firstSteps(config)
     assert.equal(lane.when?.evaluate(message), true)
     assert.equal(lane.topic?.render(message), 'p{x}.eu')
     assert.deepEqual([...config.secrets].toSorted(), ['4', 'eu', 'p{x}'])
@@ -238,9 +238,9 @@ describe('in an expression or a template', () => {
     const [within] = await problems(withLane('topic: "a.{body.${T}}"'), { env: { T: 'x + body.y' } })
     assert.match(within ?? '', /^8:14 error: .*topic: the value of \$\{T\} cannot stand here/)
     const inside = await load(withLane('topic: "{{a}}.{body.${T}}"'), { env: { T: 'region' } })
-    assert.equal(inside.routes[0]?.lanes[0]?.topic?.render(message), '{a}.eu')
+    assert.equal(firstSteps(inside).topic?.render(message), '{a}.eu')
     const config = await load(withLane('topic: ${T}'), { env: { T: '{topic}' } })
-    assert.equal(config.routes[0]?.lanes[0]?.topic?.render(message), '{topic}')
+    assert.equal(firstSteps(config).topic?.render(message), '{topic}')
   })
 
   it('errors do not show a value', async () => {
@@ -253,7 +253,7 @@ describe('in an expression or a template', () => {
         env,
       },
     )
-    const [{ when, topic, key } = assert.fail()] = config.routes[0]?.lanes ?? []
+    const { when, topic, key } = firstSteps(config)
     const empty = new Message({ source: 'a', marshaller: json, body: { region: '' } })
     for (const run of [() => when?.evaluate(message), () => key?.evaluate(message), () => topic?.render(empty)]) {
       assert.throws(run, (error: Error) => !`${error.message} ${String(error.cause)}`.includes('hunter2'))

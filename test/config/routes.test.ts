@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { json } from '../../lib/marshallers/json.ts'
 import { Message } from '../../lib/message.ts'
-import { load, problems, withEnds, withLane } from './support.ts'
+import { firstSteps, load, problems, withEnds, withLane } from './support.ts'
 
 describe('a route', () => {
   const endpoints = `plugins:
@@ -255,12 +255,17 @@ optional: true`),
     )
     const [lane = assert.fail()] = config.routes[0]?.lanes ?? []
     assert.equal(lane.optional, true)
-    assert.equal(lane.when?.evaluate(message), true)
-    assert.deepEqual(lane.map?.evaluate(message), { id: '7', total: 120 })
-    assert.equal(lane.key?.evaluate(message), '7')
-    assert.equal(lane.topic?.render(message), 'orders.eu')
     assert.deepEqual(
-      Object.entries(lane.headers ?? {}).map(([name, template]) => [name, template.render(message)]),
+      lane.steps.map(({ name }) => name),
+      ['when', 'map', 'key', 'headers', 'topic'],
+    )
+    const steps = firstSteps(config)
+    assert.equal(steps.when?.evaluate(message), true)
+    assert.deepEqual(steps.map?.evaluate(message), { id: '7', total: 120 })
+    assert.equal(steps.key?.evaluate(message), '7')
+    assert.equal(steps.topic?.render(message), 'orders.eu')
+    assert.deepEqual(
+      Object.entries(steps.headers ?? {}).map(([name, template]) => [name, template.render(message)]),
       [
         ['user', 'ada'],
         ['relay', 'araldo'],
@@ -270,7 +275,7 @@ optional: true`),
 
   it('refuse data that would choose another topic', async () => {
     const config = await load(withLane('topic: orders.{body.region}'))
-    const topic = config.routes[0]?.lanes[0]?.topic
+    const { topic } = firstSteps(config)
     for (const region of ['a.b', 'a/b', 'a:b', '*', '>', '#', '+', 'a b', '?', '[a]', 'a\nb', '']) {
       const evil = new Message({ source: 'a', marshaller: json, body: { region } })
       assert.throws(() => topic?.render(evil), { code: 'ARALDO_ERR_TOPIC_INVALID', message: /^endpoint 'b' / })

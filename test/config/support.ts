@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { ConfigError, loadConfig, type Config, type LoadOptions, type PluginRegistries } from '../../lib/config.ts'
 import { defineEndpoint, type EndpointType } from '../../lib/endpoint.ts'
+import type { Expression } from '../../lib/expression.ts'
 import { builtinMarshallers } from '../../lib/marshallers/index.ts'
 import { Registry } from '../../lib/registry.ts'
 import { duration, size } from '../../lib/schema.ts'
+import type { Template } from '../../lib/template.ts'
 import type { Capabilities, JsonSchema } from '../../lib/types.ts'
 
 const SOURCE = { ack: false, pause: false, replay: false, headers: true, topics: true }
@@ -147,4 +149,22 @@ routes:
     - to: b
 ${lines.replace(/^/gm, '      ')}
 `
+}
+
+interface CompiledSteps {
+  readonly when?: Expression
+  readonly map?: Expression
+  readonly key?: Expression
+  readonly topic?: Template
+  readonly headers?: Readonly<Record<string, Template>>
+}
+
+/** What the steps of the config's first lane were compiled to, by their names. */
+export function firstSteps({ routes }: Config): CompiledSteps {
+  const steps = routes[0]?.lanes[0]?.steps ?? []
+  const compiled = steps.map((step) => {
+    if (step.name === 'headers') return [step.name, step.templates]
+    return [step.name, step.name === 'topic' ? step.template : step.expression]
+  })
+  return Object.fromEntries(compiled) as CompiledSteps
 }
