@@ -62,6 +62,12 @@ const definitions = {
   GIVEN_UP: { message: "the lane to '%s' gave the message up: %s", statusCode: 503, dropReason: 'failed' },
   UNDELIVERED: { message: "message '%s' did not reach every target of '%s': %s", retryable: true, statusCode: 503 },
   UNDELIVERABLE: { message: "message '%s' cannot reach every target of '%s': %s", statusCode: 422 },
+  FEEDBACK: {
+    message:
+      "the targets of '%s' answer one message with %s others at once: let no target feed its own source without end",
+    statusCode: 508,
+    dropReason: 'overflow',
+  },
   NOT_TEXT: {
     message: "endpoint '%s' sends text, message '%s' is not UTF-8: give it a binary marshaller",
     statusCode: 422,

@@ -124,6 +124,12 @@ export class Lane {
     else this.#openOutbox().addSending({ message, settlement }, keyOf(message, received), sending)
   }
 
+  /** Counts a message that cannot be taken in at all as dropped for `overflow`. Never throws. */
+  refuse(message: Message, error: Error, settlement: Settlement | undefined): void {
+    this.ledger.received++
+    this.#drop(message, 'overflow', error, settlement)
+  }
+
   /** Resolves when nothing is under way in the lane any more. */
   async whenEmpty(): Promise<void> {
     await this.#outbox?.whenEmpty()

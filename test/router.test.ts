@@ -121,6 +121,52 @@ describe('a router', () => {
   })
 })
 
+describe('a source that is fed while it feeds', () => {
+  const bodies = ({ sent }: TestEndpoint): unknown[] => sent.map(({ body }) => body)
+
+  it('has what a target answers with handed on after what it answers to, to every lane', () => {
+    const { source, targets } = routeTo({}, {})
+    const [answering, listening] = targets as [TestEndpoint, TestEndpoint]
+    answering.onSend = ({ body }) => {
+      if (body === 'question') for (const answer of ['one', 'two']) source.feed({ body: answer })
+    }
+    source.feed({ body: 'question' })
+    source.feed({ body: 'next' })
+    assert.deepEqual(bodies(listening), ['question', 'one', 'two', 'next'])
+    assert.deepEqual(bodies(answering), ['question', 'one', 'two', 'next'])
+  })
+
+  it('hears of a message when every lane has it, so that what it sends then comes after it', () => {
+    const { source, targets } = routeTo({}, { optional: true })
+    source.feed({ body: 1 }, () => source.feed({ body: 2 }))
+    assert.deepEqual(targets.map(bodies), [
+      [1, 2],
+      [1, 2],
+    ])
+  })
+
+  it('comes to an end though a target answers everything: too much of that is dropped and counted', () => {
+    const { source, targets, router, settled, lines } = routeTo({ optional: true }, {})
+    const [echo] = targets as [TestEndpoint]
+    echo.onSend = () => void source.feed({ body: 1 }, (error) => void settled.push(error))
+    source.feed({ body: 1 })
+    assert.equal(echo.sent.length, 10_001)
+    for (const { ledger } of router.lanes()) {
+      assert.deepEqual([ledger.received, ledger.dropped.overflow, ledger.waiting], [10_002, 1, 0])
+    }
+    assert.equal(settled.length, 10_001)
+    const failed = settled.filter((error) => error !== null) as AraldoError[]
+    assert.deepEqual(
+      failed.map(({ cause, retryable }) => [(cause as AraldoError).code, retryable]),
+      [['ARALDO_ERR_FEEDBACK', false]],
+    )
+    assert.ok(lines.some((line) => /answer one message with 10000 others/.test(String(line.why))))
+    echo.onSend = undefined
+    source.feed({ body: 2 })
+    assert.equal(echo.sent.at(-1)?.body, 2)
+  })
+})
+
 describe('watching a router', () => {
   it('shows every end of a message in a lane, to everyone who watches, until they look away', () => {
     const { router, feed } = routeTo({}, { steps: [stepOf('when', () => false)] })
