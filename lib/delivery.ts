@@ -8,9 +8,9 @@ import type { Endpoint } from './endpoint.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from './errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
 import type { Fate } from './handover.ts'
-import type { Message } from './message.ts'
+import type { Marshaller, Message } from './message.ts'
 import { OutboxEntry } from './outbox.ts'
-import type { DropReason } from './types.ts'
+import type { DropReason, EndpointState } from './types.ts'
 
 /** Waits for the required lanes of one message and then settles its source, once. */
 export interface Settlement {
@@ -22,8 +22,6 @@ export interface Settlement {
 export interface Parcel {
   readonly message: Message
   readonly settlement: Settlement | undefined
-  /** Why it is not to be sent at all: a step failed. It goes to the dead letters in its turn. */
-  readonly failure?: unknown
 }
 
 /** The part of a source that a full outbox needs. */
@@ -51,6 +49,7 @@ const PAUSE_AT = 0.75
 const RESUME_AT = 0.5
 
 type Entry = OutboxEntry<Parcel>
+const NONE: readonly Entry[] = []
 
 export class Delivery {
   readonly #init: DeliveryInit
@@ -59,9 +58,11 @@ export class Delivery {
   readonly #unlisten: () => void
   /** Every entry of the outbox, so that what is left at the end can be told so. */
   readonly #entries = new Set<Entry>()
+  /** Those on their way to the dead letters which the target may have, though they must not be sent twice. */
+  readonly #inDoubt = new Set<Entry>()
   #isHolding = false
   #isClosed = false
-  #onEmpty: (() => void) | undefined
+  readonly #onEmpty: (() => void)[] = []
 
   constructor(init: DeliveryInit) {
     this.#init = init
@@ -72,7 +73,7 @@ export class Delivery {
       concurrency: config.concurrency,
       retry: config.retry,
       clock,
-      messageOf: ({ message, failure }) => (failure === undefined ? message : undefined),
+      messageOf: ({ message }) => message,
       onDelivered: (entry) => this.#end(entry, 'delivered', undefined),
       mayRetry: (entry, fate, error) => this.#mayRetry(entry, fate, error),
       onRetry: init.onRetry,
@@ -87,8 +88,9 @@ export class Delivery {
       this.#deadLetters = new DeadLetters({ endpoint, clock, onWritten, onRefused })
     }
     this.#unlisten = target.onState((state) => {
-      if (state === 'closing' || state === 'closed') this.close()
+      if (isEnding(state)) this.close()
     })
+    if (isEnding(target.state)) this.close()
   }
 
   /** Messages that it holds: waiting, in flight, waiting to be tried again, on their way to the dead letters. */
@@ -96,7 +98,7 @@ export class Delivery {
     return this.#entries.size
   }
 
-  /** Bytes that these are in the target's format. */
+  /** Bytes that these are in the target's format, with headers, topic and key. */
   get bytes(): number {
     return this.#isClosed ? 0 : this.#dispatcher.outbox.bytes
   }
@@ -107,34 +109,47 @@ export class Delivery {
 
   /** Takes a parcel in; it ends by `onEnd`, perhaps before this returns. */
   add(parcel: Parcel, key: string): void {
-    const entry = this.#entry(parcel, key)
-    if (entry === undefined || !this.#makeRoom(entry)) return
-    this.#entries.add(entry)
-    this.#dispatcher.outbox.push(entry)
-    this.#hold()
+    let size: number
+    try {
+      size = sizeOf(parcel.message, this.#init.target.marshaller)
+    } catch (error) {
+      this.addDead(parcel, key, error)
+      return
+    }
+    this.#take(new OutboxEntry(parcel, key, size), undefined)
     this.#dispatcher.pump()
+  }
+
+  /** Takes in a parcel that cannot be sent at all: it goes to the dead letters at once, whatever its target does. */
+  addDead(parcel: Parcel, key: string, error: unknown): void {
+    if (this.#deadLetters === undefined) this.#init.onEnd(parcel, dropReasonOf(error), error)
+    else this.#take(new OutboxEntry(parcel, key, sizeOf(parcel.message)), { error })
   }
 
   /** Takes in a parcel that the target threw at. The outbox is empty. */
   addFailed(parcel: Parcel, key: string, error: unknown): void {
-    const entry = this.#entry(parcel, key)
-    if (entry === undefined) return
-    this.#entries.add(entry)
-    this.#dispatcher.adopt(entry, error ?? new errors.SEND_FAILED(this.#init.target.name, 'no reason given'))
-    this.#hold()
+    if (this.#isClosed) this.#init.onEnd(parcel, 'closing', this.#closing(false))
+    else {
+      const { name } = this.#init.target
+      this.#dispatcher.adopt(this.#enter(parcel, key), error ?? new errors.SEND_FAILED(name, 'no reason given'))
+      this.#hold()
+    }
   }
 
   /** Takes in a parcel that the target is sending asynchronously. The outbox is empty. */
   addSending(parcel: Parcel, key: string, sending: unknown): void {
-    const entry = new OutboxEntry(parcel, key, parcel.message.byteLength)
-    this.#entries.add(entry)
-    this.#dispatcher.adoptSending(entry, sending)
-    this.#hold()
+    if (this.#isClosed) {
+      void Promise.resolve(sending).catch(() => {})
+      this.#init.onEnd(parcel, 'closing', this.#closing(true))
+    } else {
+      this.#dispatcher.adoptSending(this.#enter(parcel, key), sending)
+      this.#hold()
+    }
   }
 
   /** Resolves when it holds nothing any more. */
   async whenEmpty(): Promise<void> {
-    if (!this.empty) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
+    if (!this.empty) await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
   }
 
   /** Ends it: what it still holds is dropped, and its source is told that it may send it again. */
@@ -144,50 +159,56 @@ export class Delivery {
     this.#unlisten()
     const inFlight = new Set(this.#dispatcher.close())
     this.#deadLetters?.close()
-    const { target, config } = this.#init
-    const entries = [...this.#entries]
-    this.#entries.clear()
-    for (const entry of entries) {
-      const isDoubtful = inFlight.has(entry) && config.guarantee === 'at-most-once'
-      const error = isDoubtful
-        ? new errors.GIVEN_UP(target.name, 'no answer came before the end')
-        : new errors.CLOSING()
-      this.#init.onEnd(entry.item, 'closing', error)
+    const { guarantee } = this.#init.config
+    for (const entry of this.#entries) {
+      this.#entries.delete(entry)
+      const mayHaveIt = this.#inDoubt.has(entry) || (inFlight.has(entry) && guarantee === 'at-most-once')
+      this.#init.onEnd(entry.item, 'closing', this.#closing(mayHaveIt))
     }
+    this.#inDoubt.clear()
     this.#letGo()
-    this.#onEmpty?.()
+    this.#tellEmpty()
   }
 
-  /** @returns undefined where the target's format cannot carry it: then it has ended. */
-  #entry(parcel: Parcel, key: string): Entry | undefined {
-    const { target, onEnd } = this.#init
-    try {
-      // What the target is about to ask for: the message keeps it.
-      const size = parcel.failure === undefined ? parcel.message.encode(target.marshaller).length : 0
-      return new OutboxEntry(parcel, key, Math.max(size, parcel.message.byteLength))
-    } catch (error) {
-      if (this.#deadLetters !== undefined) {
-        return new OutboxEntry({ ...parcel, failure: error }, key, parcel.message.byteLength)
-      }
-      onEnd(parcel, dropReasonOf(error), error)
-      return undefined
+  /** @param dead why it goes to the dead letters; undefined for one that is to be sent. */
+  #take(entry: Entry, dead: { readonly error: unknown } | undefined): void {
+    if (this.#isClosed) {
+      this.#init.onEnd(entry.item, 'closing', this.#closing(false))
+      return
     }
+    const { outbox } = this.#dispatcher
+    const dropped = this.#makeRoom(entry.size)
+    if (outbox.fits(entry.size)) {
+      this.#entries.add(entry)
+      if (dead === undefined) outbox.push(entry)
+      else outbox.admit(entry)
+      this.#hold()
+    } else this.#init.onEnd(entry.item, 'overflow', this.#overflow())
+    // Not before it has its place: a source that hears of these may send the next at once.
+    for (const each of dropped) this.#end(each, 'overflow', this.#overflow())
+    if (dead !== undefined) this.#bury(entry, dead.error, 0)
   }
 
-  /** @returns whether there is room for it; it has ended where there is none. */
-  #makeRoom(entry: Entry): boolean {
+  #enter(parcel: Parcel, key: string): Entry {
+    const entry = new OutboxEntry(parcel, key, sizeOf(parcel.message))
+    this.#entries.add(entry)
+    return entry
+  }
+
+  /** Takes out what has to go for an entry of this size to fit, as far as it may go. */
+  #makeRoom(size: number): readonly Entry[] {
     const { outbox } = this.#dispatcher
     const { overflow } = this.#init.config
-    if (overflow === 'drop-oldest' || overflow === 'disconnect') {
-      while (!outbox.fits(entry.size) && outbox.couldFit(entry.size)) {
-        const oldest = outbox.dropOldest()
-        if (oldest === undefined) break
-        this.#end(oldest, 'overflow', this.#overflow())
-      }
-    }
-    if (outbox.fits(entry.size)) return true
-    this.#init.onEnd(entry.item, 'overflow', this.#overflow())
-    return false
+    if (outbox.fits(size) || overflow === 'block' || overflow === 'drop-newest' || !outbox.couldFit(size)) return NONE
+    const dropped: Entry[] = []
+    while (!outbox.fits(size)) dropped.push(outbox.dropOldest() as Entry)
+    return dropped
+  }
+
+  #closing(mayHaveIt: boolean): Error {
+    return mayHaveIt
+      ? new errors.GIVEN_UP(this.#init.target.name, 'no answer came before the end')
+      : new errors.CLOSING()
   }
 
   #overflow(): Error {
@@ -200,30 +221,42 @@ export class Delivery {
 
   #mayRetry(entry: Entry, fate: Fate, error: unknown): boolean {
     const { guarantee, retry } = this.#init.config
-    if (fate === 'unknown' && guarantee === 'at-most-once') return false
+    if (fate === 'unknown' && guarantee === 'at-most-once') {
+      if (this.#deadLetters !== undefined) this.#inDoubt.add(entry)
+      return false
+    }
     return isRetryable(error) && (isOfTheLink(error) || entry.attempts < retry.attempts)
   }
 
-  #giveUp(entry: Entry, sent: unknown): void {
-    if (!this.#entries.has(entry)) return
-    const { source, target } = this.#init
-    const error = entry.item.failure ?? sent
+  #giveUp(entry: Entry, error: unknown): void {
     if (this.#deadLetters !== undefined) {
-      const attempts = entry.item.failure === undefined ? entry.attempts : 0
-      this.#deadLetters.write(entry, entry.item.message, { source, target: target.name, error, attempts })
+      this.#bury(entry, error, entry.attempts)
       return
     }
-    const last = isRetryable(error) ? new errors.GIVEN_UP(target.name, reasonOf(error), { cause: error }) : error
+    const { name } = this.#init.target
+    const last = isRetryable(error) ? new errors.GIVEN_UP(name, reasonOf(error), { cause: error }) : error
     this.#dispatcher.outbox.done(entry)
     this.#end(entry, dropReasonOf(error), last)
+  }
+
+  #bury(entry: Entry, error: unknown, attempts: number): void {
+    // What was told to the source meanwhile may have ended the relay.
+    if (!this.#entries.has(entry)) return
+    const { source, target } = this.#init
+    this.#deadLetters?.write(entry, entry.item.message, { source, target: target.name, error, attempts })
   }
 
   #end(entry: Entry, end: 'delivered' | 'dead-lettered' | DropReason, error: unknown): void {
     // Whoever was sent it may have ended the relay.
     if (!this.#entries.delete(entry)) return
+    this.#inDoubt.delete(entry)
     this.#init.onEnd(entry.item, end, error)
     if (this.#isHolding && this.#dispatcher.outbox.level <= RESUME_AT) this.#letGo()
-    if (this.empty) this.#onEmpty?.()
+    if (this.empty) this.#tellEmpty()
+  }
+
+  #tellEmpty(): void {
+    for (const resolve of this.#onEmpty.splice(0)) resolve()
   }
 
   #hold(): void {
@@ -238,4 +271,20 @@ export class Delivery {
     this.#isHolding = false
     this.#init.holdable?.release()
   }
+}
+
+function isEnding(state: EndpointState): boolean {
+  return state === 'closing' || state === 'closed'
+}
+
+/**
+ * Bytes that a message counts for: the larger of what came and what is sent, and its text, which a peer may make as long.
+ * @param marshaller of the target, which is about to ask for its bytes: the message keeps them.
+ * @throws ARALDO_ERR_UNDECODABLE, ARALDO_ERR_UNENCODABLE
+ */
+function sizeOf(message: Message, marshaller?: Marshaller): number {
+  const encoded = marshaller === undefined ? 0 : message.encode(marshaller).length
+  let text = message.topic.length + (message.key?.length ?? 0)
+  for (const name in message.headers) text += name.length + (message.headers[name] as string).length
+  return Math.max(encoded, message.byteLength) + text
 }

@@ -25,20 +25,21 @@ export interface DispatcherInit<Item> {
   readonly concurrency: number
   readonly retry: Pick<RetryConfig, 'minDelay' | 'maxDelay'>
   readonly clock: Clock
-  /** What to send for an entry. `undefined`: nothing; {@link DispatcherInit.onOver} is called at once. */
-  readonly messageOf: (item: Item) => Message | undefined
+  readonly messageOf: (item: Item) => Message
   /** The target has it. The dispatcher has forgotten the entry. */
   readonly onDelivered: (entry: OutboxEntry<Item>) => void
   /** Whether a message that was sent and failed is sent again. */
   readonly mayRetry: (entry: OutboxEntry<Item>, fate: Fate, error: unknown) => boolean
   /** One more try will follow. */
   readonly onRetry?: () => void
-  /** It is not sent again. The entry keeps its key and its place until {@link Dispatcher.done}. */
+  /** It is not sent again. The entry keeps its key and its place until the outbox is told that it is done. */
   readonly onOver: (entry: OutboxEntry<Item>, error: unknown) => void
 }
 
 /** Messages that are sent within one turn of the event loop: others have work to do, too. */
 const MAX_A_TURN = 256
+/** A target that has refused nothing for so long (milliseconds) is as one that never did. */
+const STABLE_AFTER = 10_000
 
 export class Dispatcher<Item> {
   readonly outbox: Outbox<Item>
@@ -48,6 +49,9 @@ export class Dispatcher<Item> {
   readonly #unlisten: () => void
   /** For a target that says that it is ready and takes nothing. */
   readonly #backoff: Backoff
+  readonly #now: () => number
+  /** When it was to be asked again after it had taken nothing. */
+  #askedAt = -Infinity
   #pause: NodeJS.Timeout | undefined
   #turn: NodeJS.Immediate | undefined
   #isPumping = false
@@ -58,7 +62,8 @@ export class Dispatcher<Item> {
     this.#init = init
     this.outbox = new Outbox(bounds)
     this.#handover = new Handover(target, this.#onEnd)
-    this.#held = new Deadlines(this.#onDue, clock.now)
+    this.#now = clock.now ?? (() => performance.now())
+    this.#held = new Deadlines(this.#onDue, this.#now)
     this.#backoff = new Backoff({ ...retry, ...(clock.random === undefined ? {} : { random: clock.random }) })
     this.#unlisten = target.onReady(() => {
       this.#endPause()
@@ -79,9 +84,7 @@ export class Dispatcher<Item> {
       }
       const entry = this.outbox.take()
       if (entry === undefined) break
-      const message = this.#init.messageOf(entry.item)
-      if (message === undefined) this.#init.onOver(entry, undefined)
-      else this.#handover.send(entry, message)
+      this.#handover.send(entry, this.#init.messageOf(entry.item))
     }
     this.#isPumping = false
   }
@@ -100,13 +103,6 @@ export class Dispatcher<Item> {
     this.#handover.wait(entry, sending)
   }
 
-  /** An entry that was {@link DispatcherInit.onOver} has come to its end. */
-  done(entry: OutboxEntry<Item>): void {
-    if (this.#isClosed) return
-    this.outbox.done(entry)
-    this.pump()
-  }
-
   /**
    * Ends it: nothing is sent any more, and no answer counts.
    * @returns entries that the target has and has not answered for.
@@ -122,8 +118,9 @@ export class Dispatcher<Item> {
   }
 
   readonly #onEnd = (entry: OutboxEntry<Item>, fate: Fate, error: unknown): void => {
+    // The target has ended the relay in the middle of `send`.
+    if (this.#isClosed) return
     if (fate === 'delivered') {
-      this.#backoff.reset()
       this.outbox.done(entry)
       this.#init.onDelivered(entry)
     } else if (!this.#init.mayRetry(entry, fate, error)) {
@@ -143,10 +140,14 @@ export class Dispatcher<Item> {
     entry.attempts--
     this.outbox.retry(entry)
     if (!this.#init.target.ready || this.#pause !== undefined) return
+    const now = this.#now()
+    if (now - this.#askedAt >= STABLE_AFTER) this.#backoff.reset()
+    const delay = this.#backoff.next()
+    this.#askedAt = now + delay
     this.#pause = setTimeout(() => {
       this.#pause = undefined
       this.pump()
-    }, this.#backoff.next()).unref()
+    }, delay).unref()
   }
 
   readonly #onDue = (entry: OutboxEntry<Item>): void => {

@@ -27,6 +27,8 @@ export class Handover<Item> {
   readonly #confirms: boolean
   readonly #onEnd: OnEnd<Item>
   readonly #flights = new Set<Flight<Item>>()
+  /** What a target that does not confirm is taking at this moment. */
+  #taking: Item | undefined
   readonly #unlisten: () => void
 
   constructor(target: Endpoint, onEnd: OnEnd<Item>) {
@@ -62,17 +64,20 @@ export class Handover<Item> {
     this.#unlisten()
     const items = [...this.#flights].map(({ item }) => item)
     this.#flights.clear()
-    return items
+    return this.#taking === undefined ? items : [...items, this.#taking]
   }
 
   #sendPlain(item: Item, message: Message): void {
     let sending: unknown
+    this.#taking = item
     try {
       sending = this.#target.send(message)
     } catch (error) {
+      this.#taking = undefined
       this.#onEnd(item, 'refused', error ?? this.#unexplained())
       return
     }
+    this.#taking = undefined
     if (sending === undefined) this.#onEnd(item, 'delivered', undefined)
     else this.wait(item, sending)
   }

@@ -110,7 +110,7 @@ export class Lane {
     const target = this.target
     const outbox = this.#outbox
     if (!this.#isDirect || (outbox !== undefined && !outbox.empty) || !target.ready) {
-      this.#enqueue({ message, settlement }, received)
+      this.#openOutbox().add({ message, settlement }, keyOf(message, received))
       return
     }
     let sending: unknown
@@ -144,15 +144,8 @@ export class Lane {
 
   /** A step failed: no other try can help. */
   #failed(message: Message, error: unknown, settlement: Settlement | undefined): void {
-    if (this.#hasDeadLetters) this.#enqueue({ message, settlement, failure: error ?? 'no reason given' }, message)
-    else this.#drop(message, 'invalid', error, settlement)
-  }
-
-  #enqueue(parcel: Parcel, received: Message): void {
-    const { state } = this.target
-    if (this.#isClosed || state === 'closing' || state === 'closed') {
-      this.#drop(parcel.message, 'closing', undefined, parcel.settlement)
-    } else this.#openOutbox().add(parcel, keyOf(parcel.message, received))
+    if (!this.#hasDeadLetters) this.#drop(message, 'invalid', error, settlement)
+    else this.#openOutbox().addDead({ message, settlement }, keyOf(message, message), error ?? 'no reason given')
   }
 
   #openOutbox(): Delivery {
@@ -170,6 +163,7 @@ export class Lane {
       onRetry: () => this.retries++,
       onDeadLetterRefused: (error) => onDeadLetterRefused?.(this, error),
     })
+    if (this.#isClosed) this.#outbox.close()
     return this.#outbox
   }
 
@@ -194,12 +188,8 @@ export class Lane {
     this.#init.onDrop(this, reason, error)
     this.trace?.(this, message, reason)
     if (settlement === undefined) return
-    settlement.settle(error instanceof Error ? error : this.#errorOf(reason, error))
-  }
-
-  #errorOf(reason: DropReason, error: unknown): Error {
-    if (error === undefined && reason === 'closing') return new errors.CLOSING()
-    return new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error })
+    const isError = error instanceof Error
+    settlement.settle(isError ? error : new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error }))
   }
 }
 

@@ -19,6 +19,7 @@ export class OutboxEntry<Item> {
   readonly size: number
   /** Times that it was handed to the target. */
   attempts = 0
+  /** @internal Its place by age. */ number = 0
   /** @internal */ queue: KeyQueue<Item> | undefined
   /** @internal */ nextInKey: OutboxEntry<Item> | undefined
   /** @internal */ older: OutboxEntry<Item> | undefined
@@ -47,6 +48,9 @@ class KeyQueue<Item> {
   }
 }
 
+/** Entries that are looked at for the place of one. */
+const MAX_LOOK = 256
+
 export class Outbox<Item> {
   readonly bounds: OutboxBounds
   readonly #keys = new Map<string, KeyQueue<Item>>()
@@ -56,6 +60,8 @@ export class Outbox<Item> {
   /** Keys that may send, in the order in which they became able to. */
   #firstReady: KeyQueue<Item> | undefined
   #lastReady: KeyQueue<Item> | undefined
+  /** Entries that were ever pushed. */
+  #pushed = 0
   #messages = 0
   #bytes = 0
   #busy = 0
@@ -109,6 +115,7 @@ export class Outbox<Item> {
       this.#keys.set(entry.key, queue)
     }
     entry.queue = queue
+    entry.number = this.#pushed++
     if (queue.tail === undefined) queue.head = entry
     else queue.tail.nextInKey = entry
     queue.tail = entry
@@ -116,6 +123,14 @@ export class Outbox<Item> {
     this.#messages++
     this.#bytes += entry.size
     this.#list(queue)
+  }
+
+  /** Takes in an entry that will never be sent: it counts until it is {@link done}, and keeps no key waiting. */
+  admit(entry: OutboxEntry<Item>): void {
+    this.#messages++
+    this.#bytes += entry.size
+    this.#busy++
+    this.#busyBytes += entry.size
   }
 
   /** The next entry whose key is free, now in flight; undefined when there is none. */
@@ -132,29 +147,27 @@ export class Outbox<Item> {
     return entry
   }
 
-  /** An entry that was taken has come to its end: its key is free again. Once for each entry. */
+  /** An entry that was taken, or admitted, has come to its end: its key is free again. Once for each entry. */
   done(entry: OutboxEntry<Item>): void {
-    const queue = entry.queue as KeyQueue<Item>
-    entry.queue = undefined
-    queue.busy = false
     this.#busy--
     this.#busyBytes -= entry.size
     this.#messages--
     this.#bytes -= entry.size
+    const { queue } = entry
+    if (queue === undefined) return
+    entry.queue = undefined
+    queue.busy = false
     if (queue.head === undefined) this.#keys.delete(queue.key)
     else this.#list(queue)
   }
 
-  /**
-   * An entry that was taken waits again, before everything else of its key. To those of other keys it is the oldest:
-   * it came before what waits.
-   */
+  /** An entry that was taken waits again, before everything else of its key, and in its place by age. */
   retry(entry: OutboxEntry<Item>): void {
     const queue = entry.queue as KeyQueue<Item>
     entry.nextInKey = queue.head
     queue.head = entry
     queue.tail ??= entry
-    this.#linkOldest(entry)
+    this.#linkByAge(entry)
     queue.busy = false
     this.#busy--
     this.#busyBytes -= entry.size
@@ -205,11 +218,19 @@ export class Outbox<Item> {
     this.#newest = entry
   }
 
-  #linkOldest(entry: OutboxEntry<Item>): void {
-    entry.newer = this.#oldest
-    if (this.#oldest === undefined) this.#newest = entry
-    else this.#oldest.older = entry
-    this.#oldest = entry
+  /** Looks for its place from the oldest on, where it is but for keys that have waited long: those it may overtake. */
+  #linkByAge(entry: OutboxEntry<Item>): void {
+    let newer = this.#oldest
+    for (let left = MAX_LOOK; left > 0 && newer !== undefined && newer.number < entry.number; left--) {
+      newer = newer.newer
+    }
+    const older = newer === undefined ? this.#newest : newer.older
+    entry.older = older
+    entry.newer = newer
+    if (older === undefined) this.#oldest = entry
+    else older.newer = entry
+    if (newer === undefined) this.#newest = entry
+    else newer.older = entry
   }
 
   #unlinkHead(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): void {

@@ -221,7 +221,7 @@ class World {
     assert.equal(received, this.fed.length)
     assert.equal(received, delivered + filtered + deadLettered + lane.ledger.droppedTotal + waiting)
     assert.deepEqual([waiting, lane.messages], [open.length, open.length])
-    const bytes = open.reduce((sum, { message }) => sum + message.byteLength, 0)
+    const bytes = open.reduce((sum, { message, key }) => sum + message.byteLength + key.length, 0)
     assert.equal(lane.bytes, bytes)
     assert.ok(open.length <= BOUNDS.messages)
     assert.ok(bytes <= BOUNDS.bytes || open.length === 1)

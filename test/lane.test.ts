@@ -11,6 +11,7 @@ interface Setup extends ContextChange {
   readonly steps?: LaneInit['steps']
   readonly delivery?: Partial<DeliveryConfig>
   readonly deadLetters?: TestEndpoint
+  readonly clock?: NonNullable<LaneInit['clock']>
 }
 
 function setUp({ steps = [], delivery, deadLetters, source: sourceChange, ...change }: Setup = {}) {
@@ -19,7 +20,7 @@ function setUp({ steps = [], delivery, deadLetters, source: sourceChange, ...cha
   target.start()
   const drops: { reason: DropReason; error: unknown }[] = []
   const onDrop: LaneInit['onDrop'] = (_lane, reason, error) => drops.push({ reason, error })
-  const clock = { random: () => 0 }
+  const { clock = { random: () => 0 } } = change
   const config = deliveryOf(delivery)
   const lane = new Lane({ source, target, steps, optional: false, delivery: config, deadLetters, onDrop, clock })
   const traced: Outcome[] = []
@@ -170,6 +171,51 @@ describe('a lane to a target that is not up', () => {
     assert.equal(lane.ledger.delivered, 2)
   })
 
+  it('asks such a one ever more rarely, until it has refused nothing for ten seconds', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    let now = 0
+    const clock = { random: () => 0.999, now: () => now }
+    const { target, accept } = setUp({ clock, delivery: { retry: { attempts: 9, minDelay: 100, maxDelay: 30_000 } } })
+    const pass = (milliseconds: number): void => {
+      now += milliseconds
+      t.mock.timers.tick(milliseconds)
+    }
+    let refusing = true
+    target.onSend = () => {
+      if (refusing) throw new errors.OVERFLOW('out', 1)
+    }
+    const asked = (): number => target.sent.length
+    accept()
+    pass(99)
+    assert.equal(asked(), 2)
+    refusing = false
+    pass(199)
+    assert.equal(asked(), 3)
+    refusing = true
+    accept()
+    pass(398)
+    assert.equal(asked(), 4)
+    refusing = false
+    pass(1)
+    assert.equal(asked(), 5)
+    pass(10_000)
+    refusing = true
+    accept()
+    pass(98)
+    assert.equal(asked(), 6)
+    pass(1)
+    assert.equal(asked(), 7)
+  })
+
+  it('tells all who wait when it is empty', async () => {
+    const { target, lane, accept } = setUp()
+    target.saturate()
+    accept()
+    const empty = Promise.all([lane.whenEmpty(), lane.whenEmpty()])
+    target.saturate(false)
+    await empty
+  })
+
   it('drops what waits, and what comes, when the target is closed', async () => {
     const { target, lane, settled, accept } = setUp()
     target.break('the cable')
@@ -318,6 +364,54 @@ describe('a lane to a target that confirms', () => {
   })
 })
 
+describe('a lane that is closed in the middle of a send', () => {
+  const ends: [string, (message: Message, settle: Settle | undefined) => unknown, string][] = [
+    ['throws', () => assert.fail('afterwards'), 'ARALDO_ERR_CLOSING'],
+    ['goes on asynchronously', async () => {}, 'ARALDO_ERR_GIVEN_UP'],
+    ['fails asynchronously', () => Promise.reject(new Error('afterwards')), 'ARALDO_ERR_GIVEN_UP'],
+  ]
+  for (const [what, end, code] of ends) {
+    it(`tells the source of the message once, if the target ${what}`, async () => {
+      const { target, lane, settled, accept } = setUp()
+      target.onSend = (message, settle) => {
+        lane.close()
+        return end(message, settle)
+      }
+      accept()
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.deepEqual([lane.messages, lane.ledger.waiting, codes(settled)], [0, 0, [code]])
+    })
+  }
+
+  it('sets no timer, and asks nobody to send again what the target may have taken from the outbox', (t) => {
+    const { target, lane, settled, accept } = setUp({ delivery: { retry: { attempts: 9, minDelay: 1, maxDelay: 1 } } })
+    target.saturate()
+    accept()
+    accept()
+    const timers = t.mock.method(globalThis, 'setTimeout')
+    target.onSend = () => {
+      lane.close()
+      throw new Error('afterwards')
+    }
+    target.saturate(false)
+    assert.deepEqual(codes(settled), ['ARALDO_ERR_GIVEN_UP', 'ARALDO_ERR_CLOSING'])
+    assert.deepEqual([timers.mock.callCount(), target.sent.length, lane.messages], [0, 1, 0])
+  })
+
+  it('ends what a source sends when it hears that another was dropped', () => {
+    const buffer = { messages: 1, bytes: 100 }
+    const { target, lane, settled } = setUp({ delivery: { overflow: 'drop-oldest', buffer } })
+    target.saturate()
+    const settle = (error: Error | null): void => {
+      settled.push(error)
+      lane.close()
+    }
+    for (const body of [1, 2]) lane.accept(new Message({ source: 'in', marshaller: counting(), body }), { settle })
+    assert.deepEqual(codes(settled), ['ARALDO_ERR_OVERFLOW', 'ARALDO_ERR_CLOSING'])
+    assert.deepEqual([lane.messages, lane.ledger.waiting], [0, 0])
+  })
+})
+
 describe("a lane's outbox that is full", () => {
   const buffer = { messages: 4, bytes: 100 }
   const texts = ({ sent }: TestEndpoint): string[] => sent.map(({ payload }) => payload.toString())
@@ -360,6 +454,30 @@ describe("a lane's outbox that is full", () => {
       lane.accept(new Message({ source: 'in', marshaller: counting(), body }), undefined)
     }
     assert.deepEqual([lane.messages, lane.bytes, lane.ledger.dropped.overflow], [2, 80, 2])
+  })
+
+  it('counts headers, topic and key, which a peer may make as long as it likes', () => {
+    const { lane } = full({ overflow: 'drop-newest' })
+    const init = { source: 'in', marshaller: counting(), payload: Buffer.from('12'), topic: 'abc', key: 'defg' }
+    lane.accept(new Message({ ...init, headers: { hop: '7' } }), undefined)
+    assert.equal(lane.bytes, 2 + 3 + 4 + 4)
+    lane.accept(new Message({ ...init, headers: { long: 'x'.repeat(90) } }), undefined)
+    assert.deepEqual([lane.messages, lane.ledger.dropped.overflow], [1, 1])
+  })
+
+  it('keeps the order of a source that answers a drop with the next message', () => {
+    const { target, lane, accept } = full({ overflow: 'drop-oldest' })
+    for (const text of ['1', '2', '3', '4']) accept(text)
+    const settle = (): void => void accept('6')
+    const dropped = new Message({ source: 'in', marshaller: counting(), payload: Buffer.from('-') })
+    target.saturate(false)
+    target.saturate()
+    lane.accept(dropped, { settle })
+    for (const text of ['1', '2', '3']) accept(text)
+    accept('5')
+    assert.deepEqual([lane.messages, lane.ledger.dropped.overflow], [4, 2])
+    target.saturate(false)
+    assert.deepEqual(texts(target).slice(4), ['2', '3', '5', '6'])
   })
 
   it('pauses the source at three quarters, and lets it go on at half', () => {
@@ -451,6 +569,40 @@ describe('the dead letters of a lane', () => {
     format.deadLetters.onSend = (_message, settle) => settle?.(null)
     format.accept('{')
     assert.deepEqual([format.target.sent.length, format.lane.ledger.deadLettered], [0, 1])
+  })
+
+  it('get at once what can never be sent, though its target is down and its key waits, and never drop it', async () => {
+    const steps = [{ name: 'map', apply: (message: Message) => message.with({ body: message.body }) }]
+    const buffer = { messages: 2, bytes: 100 }
+    const { deadLetters, target, lane, settled, accept } = withDeadLetters({
+      steps,
+      delivery: { overflow: 'drop-oldest', buffer },
+    })
+    target.break()
+    accept('1')
+    accept('{')
+    assert.deepEqual([deadLetters.sent.length, lane.messages, lane.ledger.deadLettered, settled], [1, 1, 1, [null]])
+    deadLetters.saturate()
+    for (const text of ['{', '{', '2']) accept(text)
+    assert.deepEqual([lane.messages, lane.ledger.dropped.overflow], [2, 2])
+    deadLetters.saturate(false)
+    assert.equal(lane.ledger.deadLettered, 3)
+  })
+
+  it('are told to send nothing again that the target may have, when the lane is closed meanwhile', () => {
+    const { deadLetters, target, lane, settled, accept } = withDeadLetters({
+      confirm: true,
+      delivery: { guarantee: 'at-most-once' },
+    })
+    target.onSend = () => {}
+    deadLetters.onSend = () => {}
+    accept('1', 'a')
+    accept('2', 'b')
+    target.break()
+    assert.deepEqual([deadLetters.sent.length, lane.messages], [2, 2])
+    deadLetters.break()
+    lane.close()
+    assert.deepEqual(codes(settled), ['ARALDO_ERR_GIVEN_UP', 'ARALDO_ERR_GIVEN_UP'])
   })
 
   it('hold a message until they are written, and its key, and drop nothing', async () => {

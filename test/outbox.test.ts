@@ -24,6 +24,31 @@ describe('an outbox', () => {
     assert.equal(a1.attempts, 2)
   })
 
+  it('gives them their places by age back, so that what is dropped is the oldest', () => {
+    const outbox = new Outbox<number>({ messages: 10, bytes: 100 })
+    const entries = ['a', 'b', 'c', 'd'].map((key, index) => new OutboxEntry(index, key, 1))
+    for (const entry of entries) outbox.push(entry)
+    for (let count = 0; count < 3; count++) outbox.take()
+    for (const entry of entries.slice(0, 3)) outbox.retry(entry)
+    assert.deepEqual(
+      entries.map(() => outbox.dropOldest()),
+      entries,
+    )
+  })
+
+  it('counts what will never be sent, and keeps no key waiting for it', () => {
+    const outbox = new Outbox<number>({ messages: 2, bytes: 100 })
+    const [dead, live] = [new OutboxEntry(1, 'a', 60), new OutboxEntry(2, 'a', 1)]
+    outbox.admit(dead)
+    outbox.push(live)
+    assert.equal(outbox.take(), live)
+    assert.deepEqual([outbox.messages, outbox.busy, outbox.bytes, outbox.couldFit(1)], [2, 2, 61, false])
+    outbox.done(live)
+    assert.deepEqual([outbox.couldFit(41), outbox.couldFit(40), outbox.dropOldest()], [false, true, undefined])
+    outbox.done(dead)
+    assert.deepEqual([outbox.messages, outbox.bytes, outbox.empty], [0, 0, true])
+  })
+
   it('takes one entry when it is empty, however large', () => {
     const outbox = new Outbox<number>({ messages: 1, bytes: 10 })
     assert.ok(outbox.fits(1_000))
@@ -106,7 +131,8 @@ describe('any sequence of operations on an outbox', () => {
             if (each.kind === 'done') outbox.done(entry)
             else {
               outbox.retry(entry)
-              model.waiting.unshift(entry)
+              model.waiting.push(entry)
+              model.waiting.sort((a, b) => a.item - b.item)
             }
             model.ready = model.ready.filter((one) => one !== entry.key)
           }
