@@ -127,11 +127,14 @@ export function dropReasonOf(error: unknown): DropReason {
   return isRetryable(error) ? 'failed' : 'invalid'
 }
 
-/** An error's text for people: its own, never its stack. */
+/** An error's text for people: its own, never its stack. Never throws, whatever a library throws. */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') {
     return error.errors.map(reasonOf).join('; ')
   }
-  if (error instanceof Error) return error.message || error.name
-  return String(error)
+  try {
+    return String(error instanceof Error ? error.message || error.name : error)
+  } catch {
+    return 'something without a text'
+  }
 }

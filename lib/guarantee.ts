@@ -50,30 +50,33 @@ export interface LaneEnds {
   readonly source: SourceCapabilities
   readonly target: TargetCapabilities
   readonly overflow: Overflow
+  /** The source does not wait for the lane. */
+  readonly optional?: boolean
   /** Of the dead-letter endpoint, where there is one. */
   readonly deadLetter?: TargetCapabilities | undefined
 }
 
 /** The part of a lane that keeps it from delivering at least once, and why. */
 export interface Weakness {
-  readonly part: 'source' | 'target' | 'overflow' | 'dead-letter'
+  readonly part: 'source' | 'target' | 'overflow' | 'optional' | 'dead-letter'
   readonly why: string
 }
 
-/** What a lane does when its outbox is full if its config says nothing. */
-export function defaultOverflow(source: SourceCapabilities, target: TargetCapabilities): Overflow {
+/** What a lane does when its outbox is full if its config says nothing. An optional one never holds its source. */
+export function defaultOverflow(source: SourceCapabilities, target: TargetCapabilities, optional = false): Overflow {
   if (target.clients === true) return 'disconnect'
-  return source.pause ? 'block' : 'drop-oldest'
+  return source.pause && !optional ? 'block' : 'drop-oldest'
 }
 
 /** What keeps the lane from delivering at least once; empty where it does. */
-export function weaknesses({ source, target, overflow, deadLetter }: LaneEnds): Weakness[] {
+export function weaknesses({ source, target, overflow, optional, deadLetter }: LaneEnds): Weakness[] {
   const found: Weakness[] = []
   if (!source.ack) found.push({ part: 'source', why: 'its messages cannot be acknowledged' })
   if (!target.confirm) found.push({ part: 'target', why: 'it does not confirm what it is sent' })
   // A source that asks again for what was dropped would get it again without end: there, dropped is dropped. One that
   // is told of the failure and decides for itself loses nothing by it.
   if (source.replay && overflow !== 'block') found.push({ part: 'overflow', why: `'${overflow}' loses messages` })
+  if (optional === true) found.push({ part: 'optional', why: 'lanes do not hold the acknowledgement back' })
   if (deadLetter !== undefined && !deadLetter.confirm) {
     found.push({ part: 'dead-letter', why: 'it does not confirm what it is sent' })
   }

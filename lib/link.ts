@@ -199,6 +199,10 @@ export class Link {
       this.#reported = reason
       this.#init.log.warn({ reason }, 'down')
     }
-    for (const listener of this.#listeners) listener(state, reason)
+    for (const listener of this.#listeners) {
+      listener(state, reason)
+      // What it did has changed the state, and all have been told so: to the others this one is past.
+      if (this.#state !== state || this.#reason !== reason) return
+    }
   }
 }

@@ -168,6 +168,16 @@ describe('an endpoint', () => {
     assert.equal(endpoint.counters.failures, 1)
   })
 
+  it('tells nobody that it is up after it has told of the loss, though the first to hear of the one brought the other about', () => {
+    const endpoint = new TestEndpoint(contextOf('a'))
+    endpoint.onReady(() => endpoint.break())
+    const heard: string[] = []
+    endpoint.onState((state) => heard.push(state))
+    endpoint.start()
+    assert.deepEqual(heard, ['connecting', 'down'])
+    void endpoint.stop()
+  })
+
   it('begins its backoff anew only after a link that held for 10 s', async (t) => {
     let now = 0
     t.mock.method(performance, 'now', () => now)

@@ -44,5 +44,7 @@ describe('an error from elsewhere', () => {
     assert.equal(reasonOf(undefined), 'undefined')
     const both = new AggregateError([new Error('::1 refused'), new Error('127.0.0.1 refused')])
     assert.equal(reasonOf(both), '::1 refused; 127.0.0.1 refused')
+    assert.equal(reasonOf(Object.assign(new Error('x'), { message: 7 })), '7')
+    assert.equal(reasonOf(Object.create(null)), 'something without a text')
   })
 })

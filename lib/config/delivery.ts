@@ -34,6 +34,7 @@ interface Given {
 /** The ends of a lane, by name. */
 interface Ends {
   readonly source: string
+  readonly optional: boolean
   /** undefined where errors leave it unknown. */
   readonly to: string | undefined
 }
@@ -58,7 +59,7 @@ export class DeliveryReader {
   }
 
   /** @param item the lane's long form; undefined for the short one. */
-  read(item: MapNode | undefined, { source: from, to }: Ends, label: string): DeliveryConfig {
+  read(item: MapNode | undefined, { source: from, to, optional }: Ends, label: string): DeliveryConfig {
     const entries = [...(item?.entries ?? [])].filter(([key]) => DELIVERY_KEYS.includes(key))
     const node: MapNode = { kind: 'map', offset: item?.offset, entries: new Map(entries) }
     const given = (entries.length === 0 ? {} : (this.#validate(node, label) ?? {})) as Given
@@ -67,7 +68,7 @@ export class DeliveryReader {
     const target = known ?? ABLE_TARGET
     const name = given['dead-letter']
     const deadLetter = name === undefined ? undefined : (this.#capabilitiesOf(name)?.target ?? ABLE_TARGET)
-    const overflow = given.overflow ?? defaultOverflow(source, target)
+    const overflow = given.overflow ?? defaultOverflow(source, target, optional)
     const at = (key: string): number | undefined => item?.entries.get(key)?.value.offset
 
     if (overflow === 'block' && !source.pause) {
@@ -86,9 +87,9 @@ export class DeliveryReader {
     if (retry.minDelay > retry.maxDelay) {
       this.#diagnostics.error(`${label}: retry: 'min-delay' is longer than 'max-delay'`, at('retry'))
     }
-    const ends = { source, target, overflow, deadLetter }
+    const ends = { source, target, overflow, optional, deadLetter }
     if (given.delivery === 'at-least-once') {
-      const names = { source: from, target: to, 'dead-letter': name, overflow: undefined }
+      const names = { source: from, target: to, 'dead-letter': name, overflow: undefined, optional: undefined }
       const reasons = weaknesses(ends).map(({ part, why }) => {
         const who = names[part]
         return who === undefined ? `${part} ${why}` : `the ${part} ${quote(who)}: ${why}`

@@ -94,7 +94,12 @@ export class RouteReader {
     if (item.kind === 'scalar') {
       const to = this.#target(item, source, label)
       if (to === undefined) return undefined
-      return { to, optional: false, steps: [], delivery: this.#delivery.read(undefined, { source, to }, label) }
+      return {
+        to,
+        optional: false,
+        steps: [],
+        delivery: this.#delivery.read(undefined, { source, to, optional: false }, label),
+      }
     }
     if (item.kind === 'list') {
       this.#diagnostics.error(`${label}: expected an endpoint's name or a map with 'to', got a list`, item.offset)
@@ -108,7 +113,7 @@ export class RouteReader {
     const steps = this.#steps.read(item, named)
     const optional = this.#optional(item.entries.get('optional')?.value, `${named}: optional`)
     this.#checkDeadLetter(item, to, named)
-    const delivery = this.#delivery.read(item, { source, to }, named)
+    const delivery = this.#delivery.read(item, { source, to, optional }, named)
     if (to === undefined) return undefined
     if (
       steps.some((step) => step.name === 'topic') &&

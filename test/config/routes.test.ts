@@ -129,6 +129,10 @@ describe('how a lane delivers', () => {
     }
     assert.equal((await deliveryOf('durable', 'durable', 'overflow: drop-newest')).guarantee, 'at-most-once')
     assert.equal((await deliveryOf('durable', 'durable', 'dead-letter: graveyard')).guarantee, 'at-most-once')
+    const optional = await deliveryOf('durable', 'durable', 'optional: true')
+    assert.deepEqual([optional.guarantee, optional.overflow], ['at-most-once', 'drop-oldest'])
+    const blocking = await deliveryOf('durable', 'durable', 'optional: true\noverflow: block')
+    assert.deepEqual([blocking.guarantee, blocking.overflow], ['at-most-once', 'block'])
   })
 
   it('is what the config says', async () => {
@@ -172,6 +176,12 @@ dead-letter: graveyard`
       'durable',
       'delivery: at-least-once\ndead-letter: graveyard',
       `9:17 error: ${label}: delivery: at-least-once cannot be kept: the dead-letter 'graveyard': it does not confirm what it is sent`,
+    ],
+    [
+      'durable',
+      'durable',
+      'delivery: at-least-once\noverflow: block\noptional: true',
+      `9:17 error: ${label}: delivery: at-least-once cannot be kept: optional lanes do not hold the acknowledgement back`,
     ],
     [
       'durable',
