@@ -12,7 +12,8 @@ import { EntryReader, type Category, type Entry, type PluginType } from './confi
 import { readTextFile, UnreadableError } from './config/file.ts'
 import { interpolate, secretsIn } from './config/interpolation.ts'
 import { locateTypes } from './config/located.ts'
-import { capabilitiesOf, checkMarshalling, warnOfUnused } from './config/meaning.ts'
+import { type LoopInit, reportLoops } from './config/loops.ts'
+import { capabilitiesOf, checkMarshalling, hears, warnOfUnused } from './config/meaning.ts'
 import { shown, type ConfigNode, type MapNode } from './config/node.ts'
 import { fromObject } from './config/object.ts'
 import { RouteReader, type LaneConfig, type RoutableEndpoint, type RouteConfig } from './config/routes.ts'
@@ -35,6 +36,8 @@ export interface GlobalConfig {
   readonly serverPort: number
   /** Used by the command; loopback only by default. */
   readonly serverHost: string
+  /** What the relay calls itself in the header `araldo-hops`; it makes an id up where the config says nothing. */
+  readonly instance?: string
   /** undefined where the config says nothing: the host's own level then holds. */
   readonly logLevel: LogLevel | undefined
   /** Milliseconds. */
@@ -173,6 +176,14 @@ class Loader {
       warnOfUnused(endpoints, marshallers ?? new Map(), reader.used, diagnostics)
     }
 
+    const loops: LoopInit = {
+      routes,
+      capabilitiesOf: (name) => routable?.get(name)?.capabilities,
+      hears: (listener, sender) => hears(endpoints?.get(listener), endpoints?.get(sender), diagnostics),
+      offsetOf: (lane) => reader.offsetOf(lane),
+    }
+    reportLoops(loops, diagnostics)
+
     const secrets = new Set(reader.secrets)
     const entries = [...(endpoints?.values() ?? []), ...(marshallers?.values() ?? [])]
     for (const { parameters } of entries) secretsIn(parameters, secrets)
@@ -195,6 +206,7 @@ class Loader {
       logLevel: options?.['log-level'] as LogLevel | undefined,
       shutdownTimeout: options?.['shutdown-timeout'] as number,
       console: options?.['console'] as boolean,
+      ...(options?.['instance'] === undefined ? {} : { instance: options['instance'] as string }),
     }
   }
 

@@ -7,6 +7,7 @@ import { type Clock, Dispatcher } from './dispatcher.ts'
 import type { Endpoint } from './endpoint.ts'
 import { reasonOf } from './errors.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_RETRY } from './guarantee.ts'
+import { HOPS_HEADER } from './hops.ts'
 import { Message } from './message.ts'
 import { OutboxEntry } from './outbox.ts'
 import type { Headers } from './types.ts'
@@ -96,7 +97,7 @@ function headersOf(message: Message, { source, target, error, attempts }: Failur
   const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   const text = reasonOf(error).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
   // Without a prototype, `__proto__` is a name like any other.
-  return Object.assign(Object.create(null) as Record<string, string>, message.headers, {
+  const headers = Object.assign(Object.create(null) as Record<string, string>, message.headers, {
     'araldo-route': source,
     'araldo-target': target,
     'araldo-error-code': typeof code === 'string' ? code : 'ARALDO_ERR_SEND_FAILED',
@@ -105,4 +106,7 @@ function headersOf(message: Message, { source, target, error, attempts }: Failur
     'araldo-topic': message.topic,
     'araldo-id': message.id,
   })
+  // Its way ends here: sent again, it begins anew, and is delivered where it was not.
+  delete headers[HOPS_HEADER]
+  return headers
 }

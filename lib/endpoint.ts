@@ -63,6 +63,8 @@ export interface EndpointType<Options extends object = object> {
    * validated options; pure.
    */
   check?(options: Readonly<Options>): Iterable<OptionIssue>
+  /** Whether what another endpoint of this type sends, with the options `sender`, may come in at this one; pure. */
+  hears?(options: Readonly<Options>, sender: Readonly<Options>): boolean
   /**
    * Runs once per endpoint in a scope of its own: what it decorates or hooks stays its own. Calls `context.attach`.
    * Must not wait for a peer: a broker that is down never blocks boot.

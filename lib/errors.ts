@@ -59,6 +59,10 @@ const definitions = {
     dropReason: 'overflow',
   },
   SEND_FAILED: { message: "endpoint '%s' could not send: %s", retryable: true, statusCode: 503 },
+  TOO_MANY_HOPS: {
+    message: "message '%s' has been delivered by relays %s times, as often as it may: it goes round",
+    statusCode: 508,
+  },
   GIVEN_UP: { message: "the lane to '%s' gave the message up: %s", statusCode: 503, dropReason: 'failed' },
   UNDELIVERED: { message: "message '%s' did not reach every target of '%s': %s", retryable: true, statusCode: 503 },
   UNDELIVERABLE: { message: "message '%s' cannot reach every target of '%s': %s", statusCode: 422 },

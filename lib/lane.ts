@@ -10,6 +10,7 @@ import type { Clock } from './dispatcher.ts'
 import type { Endpoint } from './endpoint.ts'
 import { errors, reasonOf } from './errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
+import type { HopGuard } from './hops.ts'
 import { Ledger } from './ledger.ts'
 import type { Message } from './message.ts'
 import type { DropReason } from './types.ts'
@@ -32,6 +33,8 @@ export interface LaneInit {
   readonly source: Pick<Endpoint, 'name' | 'capabilities'> & Holdable
   readonly target: Endpoint
   readonly steps: readonly Step[]
+  /** Runs before the steps, where the target carries hops. */
+  readonly hops?: HopGuard | undefined
   /** An optional lane never holds back, or spoils, the source's acknowledgement. */
   readonly optional: boolean
   readonly delivery: DeliveryConfig
@@ -68,13 +71,18 @@ export class Lane {
     this.target = init.target
     this.optional = init.optional
     this.delivery = init.delivery
-    this.#steps = init.steps
+    this.#steps = init.hops === undefined ? init.steps : [init.hops, ...init.steps]
     this.#isDirect = init.target.capabilities.target?.confirm !== true
     this.#hasDeadLetters = init.deadLetters !== undefined
   }
 
   get steps(): readonly Step[] {
     return this.#steps
+  }
+
+  /** Of the messages that were filtered: those that the target had been given before. */
+  get looped(): number {
+    return this.#init.hops?.looped ?? 0
   }
 
   /** Messages that the lane holds: what the ledger's `waiting` must equal. */

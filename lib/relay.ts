@@ -7,6 +7,7 @@ import { abortable, within } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
 import { AppEndpoint, type IterateOptions, type MessageHandler, type SubscribeOptions } from './endpoints/app.ts'
 import { errors } from './errors.ts'
+import { instanceOf } from './hops.ts'
 import type { Trace } from './lane.ts'
 import type { Message } from './message.ts'
 import { Router, type RouterLog } from './router.ts'
@@ -58,13 +59,13 @@ export class Relay implements Araldo {
   constructor(config: Config, endpoints: ReadonlyMap<string, Endpoint>, log: RouterLog) {
     this.config = config
     this.endpoints = endpoints
-    this.router = new Router(endpoints, config.routes, log)
+    this.router = new Router(endpoints, config.routes, log, instanceOf(config))
   }
 
   get routes(): readonly RouteView[] {
     return [...this.router.routes.values()].map(({ source, lanes }) => ({
       source,
-      lanes: lanes.map(({ target, optional, delivery, steps, ledger, messages, bytes, retries }) => ({
+      lanes: lanes.map(({ target, optional, delivery, steps, ledger, messages, bytes, retries, looped }) => ({
         target: target.name,
         optional,
         guarantee: delivery.guarantee,
@@ -73,6 +74,7 @@ export class Relay implements Araldo {
         ledger: ledger.snapshot(),
         outbox: { messages, bytes },
         retries,
+        looped,
       })),
     }))
   }

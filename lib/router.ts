@@ -4,9 +4,10 @@
  * Knows the Endpoint contract only: no Fastify, no protocol. Per message it runs a loop over the lanes; it allocates
  * only when the source wants to know what became of the message.
  */
-import type { RouteConfig } from './config.ts'
+import type { LaneConfig, RouteConfig } from './config.ts'
 import type { Endpoint } from './endpoint.ts'
 import { errors, isRetryable, reasonOf } from './errors.ts'
+import { carriesHops, HopGuard, randomInstance } from './hops.ts'
 import { Lane, type Outcome, type Settlement, type Trace } from './lane.ts'
 import type { Message } from './message.ts'
 import { compileSteps } from './steps.ts'
@@ -14,6 +15,7 @@ import type { DropReason, Settle } from './types.ts'
 
 /** The part of a logger that the router needs. */
 export interface RouterLog {
+  info(fields: object, text: string): void
   warn(fields: object, text: string): void
   error(fields: object, text: string): void
 }
@@ -135,8 +137,14 @@ export class Router {
   /**
    * Compiles the routes and binds each source to its lanes.
    * @param endpoints all endpoints by name; holds every name that the routes name.
+   * @param instance what the relay calls itself in hops.
    */
-  constructor(endpoints: ReadonlyMap<string, Endpoint>, configs: readonly RouteConfig[], log: RouterLog) {
+  constructor(
+    endpoints: ReadonlyMap<string, Endpoint>,
+    configs: readonly RouteConfig[],
+    log: RouterLog,
+    instance = randomInstance(),
+  ) {
     this.#log = log
     const routes = new Map<string, Route>()
     for (const config of configs) {
@@ -147,6 +155,7 @@ export class Router {
           source,
           target: endpoints.get(lane.to) as Endpoint,
           steps: compileSteps(lane.steps),
+          hops: this.#hopGuard(config.source, lane, endpoints.get(lane.to) as Endpoint, instance),
           optional: lane.optional,
           delivery: lane.delivery,
           deadLetters: deadLetter === undefined ? undefined : endpoints.get(deadLetter),
@@ -159,6 +168,13 @@ export class Router {
       source.bind((message, settle) => route.accept(message, settle))
     }
     this.routes = routes
+  }
+
+  #hopGuard(source: string, lane: LaneConfig, target: Endpoint, instance: string): HopGuard | undefined {
+    if (lane.mayLoop === true || !carriesHops(target.capabilities.target)) return undefined
+    const text = 'a message came round: it is not delivered twice. This is logged once, and counted as looped'
+    const onFirstLoop = (): void => this.#log.info({ source, target: target.name }, text)
+    return new HopGuard({ instance, endpoint: target.name, onFirstLoop })
   }
 
   *lanes(): IterableIterator<Lane> {

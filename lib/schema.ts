@@ -67,6 +67,12 @@ export const globalSchema: JsonSchema = {
       default: '127.0.0.1',
       description: 'The address to listen on; 0.0.0.0 for all. Used by the command.',
     },
+    instance: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$',
+      description:
+        'What the relay calls itself in the header araldo-hops: the same for relays that share their sources.',
+    },
     'log-level': { enum: LOG_LEVELS, description: 'How much is logged.' },
     'shutdown-timeout': duration({ default: '20s', description: 'How long an orderly end may take.' }),
     console: { type: 'boolean', default: false, description: 'Whether the console page is served.' },
@@ -142,6 +148,7 @@ const LANE: JsonSchema = {
       description: "Where in the target it goes: text with CEL expressions in braces, 'orders.{body.region}'.",
     },
     optional: { type: 'boolean', description: 'It never holds the acknowledgement back.' },
+    'may-loop': { type: 'boolean', description: 'Its messages may come round: a step ends the loop.' },
     ...(deliverySchema['properties'] as object),
   },
 }

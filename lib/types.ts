@@ -40,6 +40,8 @@ export interface TargetCapabilities {
   readonly topics: boolean
   /** What it sends can come back in at its own source. */
   readonly echo: boolean
+  /** It is a broker's: other endpoints, and other relays, may hear what it sends. */
+  readonly shared?: boolean
   /** It sends to clients of its own, and disconnects those that read too slowly. */
   readonly clients?: boolean
 }

@@ -34,6 +34,8 @@ export interface LaneView {
   readonly outbox: { readonly messages: number; readonly bytes: number }
   /** Times that a message which had failed was sent again. */
   readonly retries: number
+  /** Of the messages that were filtered: those that came round, and had been delivered to the target before. */
+  readonly looped: number
 }
 
 /** A route and its counters at the moment of asking. */

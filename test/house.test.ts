@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts'],
   [
     ...['registry.ts', 'outbox.ts', 'deadlines.ts', 'guarantee.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts'],
-    ...['expression.ts', 'config/'],
+    ...['expression.ts', 'hops.ts', 'config/'],
   ],
   [
     ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],

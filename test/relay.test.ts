@@ -23,6 +23,7 @@ function setUp({ confirm = false, required = false }: Setup = {}) {
   const app = new AppEndpoint(contextOf('app'))
   const endpoints = new Map<string, Endpoint>([source, target, app].map((each) => [each.name, each]))
   const config = {
+    global: {},
     endpoints: [...endpoints.keys()].map((name) => ({ name, required: required && name === 'out' })),
     routes: [
       { source: 'in', lanes: ['out', 'app'].map((to) => ({ to, optional: false, steps: [], delivery: deliveryOf() })) },

@@ -11,6 +11,7 @@ import { didYouMean, oneLine, oneOf, quote } from './words.ts'
 export interface CapableType extends PluginType {
   capabilities(options: object): Capabilities
   check?(options: object): Iterable<{ readonly path: string; readonly message: string }>
+  hears?(options: object, sender: object): boolean
 }
 
 /** What endpoints without `marshalling` use. A declared marshaller of this type is in use through them. */
@@ -39,6 +40,27 @@ export function capabilitiesOf(entry: Entry<CapableType>, diagnostics: Diagnosti
     const reason = redact(oneLine(reasonOf(error)), secrets)
     diagnostics.error(`${label}: ${quote(type.id)} failed on these parameters: ${reason}`, offset)
     return undefined
+  }
+}
+
+/** Whether what one endpoint sends comes in at another, by their type's own account: none speaks to another type's. */
+export function hears(
+  listener: Entry<CapableType> | undefined,
+  sender: Entry<CapableType> | undefined,
+  diagnostics: Diagnostics,
+): boolean {
+  if (listener?.options === undefined || sender?.options === undefined) return false
+  const { type } = listener
+  if (type?.hears === undefined || type !== sender.type) return false
+  try {
+    return type.hears(listener.options, sender.options)
+  } catch (error) {
+    const secrets = new Set<string>()
+    for (const { parameters } of [listener, sender]) secretsIn(parameters, secrets)
+    const reason = redact(oneLine(reasonOf(error)), secrets)
+    const what = `whether it hears ${quote(sender.name)}`
+    diagnostics.error(`${listener.label}: ${quote(type.id)} failed to say ${what}: ${reason}`, listener.offset)
+    return false
   }
 }
 

@@ -17,6 +17,8 @@ export interface LaneConfig {
   /** In the order in which they run. */
   readonly steps: readonly StepConfig[]
   readonly delivery: DeliveryConfig
+  /** Its messages may come round: no hops are kept, and no loop through it is refused. */
+  readonly mayLoop?: boolean
 }
 
 export interface RouteConfig {
@@ -33,7 +35,7 @@ export interface RoutableEndpoint {
 }
 
 /** Keys of the long form, in the order in which the steps run. */
-const LANE_KEYS: readonly string[] = ['to', ...STEP_KEYS, 'optional', ...DELIVERY_KEYS]
+const LANE_KEYS: readonly string[] = ['to', ...STEP_KEYS, 'optional', 'may-loop', ...DELIVERY_KEYS]
 
 export class RouteReader {
   /** Endpoints that some route names. */
@@ -42,6 +44,7 @@ export class RouteReader {
   readonly #diagnostics: Diagnostics
   readonly #steps: StepReader
   readonly #delivery: DeliveryReader
+  readonly #offsets = new Map<LaneConfig, number | undefined>()
 
   /**
    * @param endpoints by name; undefined where errors leave unknown what is declared: then any name will do.
@@ -67,6 +70,11 @@ export class RouteReader {
     return [...routes.entries.values()].map((entry) => this.#route(entry))
   }
 
+  /** Where the lane stands. */
+  offsetOf(lane: LaneConfig): number | undefined {
+    return this.#offsets.get(lane)
+  }
+
   #route({ key: source, offset, value }: MapEntry): RouteConfig {
     const label = `route ${quote(source)}`
     this.#checkEnd(source, 'source', label, offset)
@@ -75,6 +83,7 @@ export class RouteReader {
       for (const [index, item] of value.items.entries()) {
         const lane = this.#lane(item, source, index)
         if (lane === undefined) continue
+        this.#offsets.set(lane, item.offset)
         if (lanes.some(({ to }) => to === lane.to)) {
           this.#diagnostics.error(`${label} → ${quote(lane.to)}: the same target is named twice`, item.offset)
         } else lanes.push(lane)
@@ -111,7 +120,8 @@ export class RouteReader {
     const slip = this.#checkKeys(item, named)
     if (target === undefined && !slip) this.#diagnostics.error(`${named}: 'to' is missing`, item.offset)
     const steps = this.#steps.read(item, named)
-    const optional = this.#optional(item.entries.get('optional')?.value, `${named}: optional`)
+    const optional = this.#flag(item.entries.get('optional')?.value, `${named}: optional`)
+    const mayLoop = this.#flag(item.entries.get('may-loop')?.value, `${named}: may-loop`)
     this.#checkDeadLetter(item, to, named)
     const delivery = this.#delivery.read(item, { source, to, optional }, named)
     if (to === undefined) return undefined
@@ -125,7 +135,7 @@ export class RouteReader {
         item.entries.get('topic')?.offset,
       )
     }
-    return { to, optional, steps, delivery }
+    return { to, optional, steps, delivery, ...(mayLoop && { mayLoop }) }
   }
 
   #labelOf(source: string, target: ScalarNode): string {
@@ -188,7 +198,7 @@ export class RouteReader {
     }
   }
 
-  #optional(node: ConfigNode | undefined, label: string): boolean {
+  #flag(node: ConfigNode | undefined, label: string): boolean {
     if (node === undefined || (node.kind === 'scalar' && node.broken)) return false
     const value = booleanOf(node)
     if (value === undefined)

@@ -2,6 +2,7 @@
  * Floor 1. The steps of a lane, as its config names them: compiled, checked, and in the order in which they run.
  */
 import type { Expression } from '../expression.ts'
+import { HOPS_HEADER } from '../hops.ts'
 import type { Template } from '../template.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { ExpressionReader } from './expressions.ts'
@@ -78,6 +79,8 @@ export class StepReader {
     const templates: Record<string, Template> = {}
     for (const { key, offset, value } of node.entries.values()) {
       if (!HEADER_NAME.test(key)) this.#diagnostics.error(`${label}: ${quote(key)} cannot be a header's name`, offset)
+      if (key.toLowerCase() === HOPS_HEADER)
+        this.#diagnostics.error(`${label}: ${quote(key)} is the relay's own`, offset)
       const options = { what: to, part: `header ${quote(key)}` }
       const template = this.#expressions.template(value, `${label}: ${quote(key)}`, options)
       if (template !== undefined) templates[key] = template

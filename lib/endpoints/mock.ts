@@ -30,14 +30,6 @@ export interface KeptMessage {
   readonly time: number
 }
 
-/** The mocks that a message has been at: none hears it twice, so that a ring of routes comes to an end. */
-class Trail {
-  readonly mocks: ReadonlySet<MockEndpoint>
-  constructor(mocks: Iterable<MockEndpoint>) {
-    this.mocks = new Set(mocks)
-  }
-}
-
 export class MockEndpoint extends Endpoint<MockOptions> {
   /** The last `keep` messages, once round from {@link MockEndpoint.#oldest}. */
   readonly #kept: KeptMessage[] = []
@@ -84,11 +76,8 @@ export class MockEndpoint extends Endpoint<MockOptions> {
     const { source, topic, key, headers, time } = message
     if (this.options.keep > 0) this.#keep({ id: message.id, source, topic, key, headers, payload, time })
     this.log.debug({ source, topic, bytes: payload.length }, 'sent to the mock')
-    if (this.#channel === undefined || this.#channel.size < 2) return
-    const been = message.origin instanceof Trail ? message.origin.mocks : new Set<MockEndpoint>()
-    const listeners = [...this.#channel].filter((mock) => mock !== this && !been.has(mock))
-    const origin = new Trail([...been, this, ...listeners])
-    for (const mock of listeners) mock.#hear(payload, message, origin)
+    if (this.#channel === undefined) return
+    for (const mock of this.#channel) if (mock !== this) mock.#hear(payload, message)
   }
 
   #keep(message: KeptMessage): void {
@@ -101,8 +90,8 @@ export class MockEndpoint extends Endpoint<MockOptions> {
     this.#oldest = (this.#oldest + 1) % kept.length
   }
 
-  #hear(payload: Buffer, { id, topic, key, headers, time }: Message, origin: Trail): void {
-    this.receive(this.message({ payload, id, topic, key, headers, time, origin }))
+  #hear(payload: Buffer, { id, topic, key, headers, time }: Message): void {
+    this.receive(this.message({ payload, id, topic, key, headers, time }))
   }
 
   readonly #emitNext = (): void => {
@@ -136,8 +125,9 @@ export const endpointMock = defineEndpoint<MockOptions>({
   },
   capabilities: ({ channel }) => ({
     source: { ack: false, pause: false, replay: false, headers: true, topics: true },
-    target: { confirm: false, headers: true, topics: true, echo: channel !== undefined },
+    target: { confirm: false, headers: true, topics: true, echo: false, shared: channel !== undefined },
   }),
+  hears: ({ channel }, sender) => channel !== undefined && channel === sender.channel,
   plugin: async (scope, context) => {
     const endpoint = new MockEndpoint(context)
     context.attach(endpoint)

@@ -84,6 +84,12 @@ const LANES: readonly Family[] = [
     emit(outbox.bytes),
   ),
   laneFamily('retries_total', 'counter', 'Times that a message was tried again.', ({ retries }, emit) => emit(retries)),
+  laneFamily(
+    'messages_looped_total',
+    'counter',
+    'Messages that came round; they are counted as filtered, too.',
+    ({ looped }, emit) => emit(looped),
+  ),
   laneFamily('delivered_bytes_total', 'counter', 'Payload bytes of the delivered messages.', ({ ledger }, emit) =>
     emit(ledger.bytes),
   ),
