@@ -1,0 +1,226 @@
+/** The command in a process that is killed and started again; its ledger, read by its metrics, and its memory. */
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { residentKiB } from '../../../bench/measure.ts'
+import type { ConfigObject } from '../../../lib/plugin.ts'
+import { CLI } from '../../support/araldo.ts'
+import { parseMetrics, valueOf, type MetricFamily } from '../../support/metrics.ts'
+import { onFreePort } from '../../support/port.ts'
+import { type Exit, type ManagedProcess, type Owner, startProcess, temporaryFolder } from '../../support/process.ts'
+import { until } from '../../support/wait.ts'
+import { PATIENCE } from './scale.ts'
+
+export interface LaneLedger {
+  readonly received: number
+  readonly delivered: number
+  readonly filtered: number
+  readonly dropped: number
+  readonly deadLettered: number
+  readonly waiting: number
+  /** Payload bytes of those that wait. */
+  readonly bytes: number
+  readonly retries: number
+}
+
+/** What the relay says of itself at one moment. Every lane's ledger has been found to add up. */
+export class Scrape {
+  readonly #families: ReadonlyMap<string, MetricFamily>
+
+  constructor(text: string) {
+    this.#families = parseMetrics(text)
+    for (const { labels } of this.#families.get('araldo_lane_messages_received_total')?.samples ?? []) {
+      const { received, delivered, filtered, dropped, deadLettered, waiting } = this.lane(
+        labels.source as string,
+        labels.target as string,
+      )
+      const lane = `${labels.source} -> ${labels.target}`
+      assert.equal(received, delivered + filtered + dropped + deadLettered + waiting, `the ledger of ${lane}`)
+      assert.ok(waiting >= 0, `the ledger of ${lane}: more has ended than came in`)
+    }
+  }
+
+  lane(source: string, target: string): LaneLedger {
+    const value = (name: string): number => this.value(`lane_${name}`, { source, target })
+    const dropped = this.#families.get('araldo_lane_messages_dropped_total')?.samples ?? []
+    return {
+      received: value('messages_received_total'),
+      delivered: value('messages_delivered_total'),
+      filtered: value('messages_filtered_total'),
+      dropped: dropped
+        .filter(({ labels }) => labels.source === source && labels.target === target)
+        .reduce((sum, sample) => sum + sample.value, 0),
+      deadLettered: value('messages_dead_lettered_total'),
+      waiting: value('messages_waiting'),
+      bytes: value('waiting_bytes'),
+      retries: value('retries_total'),
+    }
+  }
+
+  endpoint(endpoint: string, figure: string): number {
+    return this.value(`endpoint_${figure}`, { endpoint })
+  }
+
+  isUp(endpoint: string): boolean {
+    return this.value('endpoint_state', { endpoint, state: 'up' }) === 1
+  }
+
+  value(name: string, labels: Readonly<Record<string, string>>): number {
+    const value = valueOf(this.#families, `araldo_${name}`, labels)
+    if (value === undefined) throw new Error(`no metric araldo_${name} with ${JSON.stringify(labels)}`)
+    return value
+  }
+}
+
+export interface RelayOptions {
+  readonly t: Owner
+  /** Without a port: it has one of its own, which stays. */
+  readonly config: ConfigObject
+  /** More files of the config's folder. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+export class RelayProcess {
+  readonly process: ManagedProcess
+  readonly folder: string
+  readonly host: string
+
+  constructor(process: ManagedProcess, folder: string, port: number) {
+    this.process = process
+    this.folder = folder
+    this.host = `127.0.0.1:${port}`
+  }
+
+  get pid(): number {
+    if (this.process.pid === undefined) throw new Error('the relay is not running')
+    return this.process.pid
+  }
+
+  /** SIGKILL: a crash. */
+  kill(): Promise<Exit> {
+    return this.process.kill()
+  }
+
+  /** SIGTERM, and the wait for its end. */
+  stop(): Promise<Exit> {
+    return this.process.stop()
+  }
+
+  /** Again, after {@link kill} or {@link stop}: on the same port, with the same config. */
+  async start(): Promise<void> {
+    await this.process.start()
+  }
+
+  async scrape(): Promise<Scrape> {
+    const response = await fetch(`http://${this.host}/metrics`)
+    if (response.status !== 200) throw new Error(`/metrics answered ${response.status}`)
+    return new Scrape(await response.text())
+  }
+
+  /** Waits until what the relay says of itself is so. */
+  until(
+    predicate: (scrape: Scrape) => boolean,
+    message: string,
+    { timeout = PATIENCE, interval = 50 }: { readonly timeout?: number; readonly interval?: number } = {},
+  ): Promise<Scrape> {
+    const ask = async (): Promise<Scrape | undefined> => {
+      const scrape = await this.scrape()
+      return predicate(scrape) ? scrape : undefined
+    }
+    return until(ask, { timeout, message, interval })
+  }
+}
+
+/** Resolves when it listens; what it is connected to may still be down. */
+export function startRelay({ t, config, files = {} }: RelayOptions): Promise<RelayProcess> {
+  const folder = temporaryFolder('relay')
+  return onFreePort(async (port) => {
+    const global = { 'log-level': 'warning', ...config.global, 'server-port': port }
+    await writeFile(join(folder, 'araldo.yaml'), JSON.stringify({ ...config, global })) // JSON is YAML, too
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+    const live = `http://127.0.0.1:${port}/health/live`
+    const child = await startProcess({
+      command: process.execPath,
+      args: [CLI],
+      cwd: folder,
+      t,
+      ready: async ({ running }) => running && (await fetch(live)).ok,
+      timeout: PATIENCE,
+    })
+    return new RelayProcess(child, folder, port)
+  })
+}
+
+/** Looks at the relay again and again: its ledgers must add up each time, and what waits is remembered at its most. */
+export class Watch {
+  readonly #relay: RelayProcess
+  readonly #timer: NodeJS.Timeout
+  readonly #most = new Map<string, { messages: number; bytes: number }>()
+  readonly #lanes: readonly (readonly [string, string])[]
+  #looking: Promise<void> | undefined
+  #failure: Error | undefined
+  looks = 0
+
+  constructor(t: Owner, relay: RelayProcess, lanes: readonly (readonly [source: string, target: string])[]) {
+    this.#relay = relay
+    this.#lanes = lanes
+    this.#timer = setInterval(() => {
+      this.#looking ??= this.#look()
+    }, 100)
+    t.after(() => clearInterval(this.#timer))
+  }
+
+  /** @returns what waited in the lane at most, as far as it was seen. */
+  most(source: string, target: string): { messages: number; bytes: number } {
+    return this.#most.get(`${source} ${target}`) ?? { messages: 0, bytes: 0 }
+  }
+
+  /** Ends it, and throws if a ledger did not add up. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#looking
+    if (this.#failure !== undefined) throw this.#failure
+    assert.ok(this.looks > 0, 'the ledger was looked at')
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const scrape = await this.#relay.scrape()
+      this.looks++
+      for (const [source, target] of this.#lanes) {
+        const { waiting, bytes } = scrape.lane(source, target)
+        const most = this.most(source, target)
+        this.#most.set(`${source} ${target}`, {
+          messages: Math.max(most.messages, waiting),
+          bytes: Math.max(most.bytes, bytes),
+        })
+      }
+    } catch (error) {
+      // A relay that is down, or going, shows nothing.
+      if (error instanceof assert.AssertionError) this.#failure ??= error
+    } finally {
+      this.#looking = undefined
+    }
+  }
+}
+
+/** How much more memory a process has taken at any moment since a given one. */
+export class Memory {
+  readonly #pid: number
+  readonly #before: number
+
+  /** Begins now: Linux forgets the peak that the process has had. */
+  constructor({ pid }: { readonly pid: number }) {
+    this.#pid = pid
+    writeFileSync(`/proc/${pid}/clear_refs`, '5')
+    this.#before = residentKiB(pid)
+  }
+
+  /** Bytes. */
+  get growth(): number {
+    const [, peak] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#pid}/status`, 'utf8')) ?? []
+    if (peak === undefined) throw new Error(`process ${this.#pid} has no memory: it has ended`)
+    return Math.max(0, Number(peak) - this.#before) * 1024
+  }
+}
