@@ -49,6 +49,7 @@ const definitions = {
   // A message on its way
   UNDECODABLE: { message: "%s could not decode the payload of message '%s'", statusCode: 422 },
   UNENCODABLE: { message: "%s could not encode the body of message '%s'", statusCode: 422 },
+  FRAME_INVALID: { message: "a client of '%s' sent what is no frame of araldo.v1: %s", statusCode: 400 },
   TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
   TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
   EXPRESSION_FAILED: { message: "'%s' failed for message '%s': %s", statusCode: 422 },
@@ -81,6 +82,10 @@ const definitions = {
   ORIGIN_REFUSED: { message: "endpoint '%s' admits no page of %s: add it to its origins", statusCode: 403 },
   PATH_REFUSED: { message: "endpoint '%s' takes no path with an encoded slash in it", statusCode: 400 },
   ENDPOINT_FULL: { message: "endpoint '%s' has %s connections, as many as it takes", retryable: true, statusCode: 503 },
+  SUBPROTOCOL_REQUIRED: {
+    message: "endpoint '%s' admits only clients that ask for the subprotocol araldo.v1",
+    statusCode: 400,
+  },
   // The application's calls
   UNKNOWN_ENDPOINT: { message: "no endpoint is named '%s'; there are %s", statusCode: 404 },
   NOT_A_SOURCE: { message: "endpoint '%s' has no route: nothing that is published there would go anywhere" },

@@ -37,22 +37,6 @@ function normalise(origin: string): string {
   return url === undefined || url.origin === OPAQUE ? origin.toLowerCase() : url.origin
 }
 
-/**
- * A request's path without its query, percent-decoded; undefined where a part of it has an encoded slash: two paths
- * must not become one.
- */
-export function decodePath(url: string): string | undefined {
-  const end = url.search(/[?#]/)
-  const path = end === -1 ? url : url.slice(0, end)
-  if (!path.includes('%')) return path
-  try {
-    const parts = path.split('/').map(decodeURIComponent)
-    return parts.some((part) => part.includes('/')) ? undefined : parts.join('/')
-  } catch {
-    return undefined // Fastify refuses such a path before we see it.
-  }
-}
-
 function parse(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined
 }

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Headers } from '../../types.ts'
+import type { Conversation } from './conversation.ts'
 import { writeQueueSize } from './internals.ts'
 
 export interface ClientInit {
@@ -17,6 +18,14 @@ export interface ClientInit {
   readonly headers: Headers
   /** The watch's tick at which it came. */
   readonly tick: number
+  /** Where it speaks `araldo.v1`. */
+  readonly conversation: Conversation | undefined
+}
+
+/** A message of a client's that was read when nothing was to be read from it. */
+export interface Early {
+  readonly data: Buffer
+  readonly isBinary: boolean
 }
 
 export class Client {
@@ -28,7 +37,11 @@ export class Client {
    * or the stream is none of the operating system's (`injectWS`).
    */
   readonly direct: Socket | undefined
+  /** Of a client whose messages are answered. */
+  readonly conversation: Conversation | undefined
 
+  /** The endpoint's: what had been read already when it was paused; at most a socket's read buffer. */
+  early: Early[] | undefined
   /** The fan-out's: the clients of the same path. */
   group: Group | undefined
   /** The fan-out's, during a flush: the frames of this turn that it must not get, in order; it sent them. */
@@ -53,10 +66,11 @@ export class Client {
     return this.headers.connection_id as string
   }
 
-  constructor({ websocket, socket, path, headers, tick }: ClientInit) {
+  constructor({ websocket, socket, path, headers, tick, conversation }: ClientInit) {
     this.websocket = websocket
     this.path = path
     this.headers = headers
+    this.conversation = conversation
     this.#socket = socket
     this.direct = websocket.extensions === '' ? socket : undefined
     this.heardAt = tick

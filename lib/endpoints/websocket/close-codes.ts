@@ -39,7 +39,7 @@ export const CLOSE_CODES = {
     code: 1003,
     reason: 'this endpoint takes text messages only',
     client: 'mend',
-    when: 'A binary message came to an endpoint whose marshaller is textual, and `on-invalid` is `close`.',
+    when: 'A binary message came where text is expected (a textual marshaller, `araldo.v1`), and `on-invalid` is `close`.',
   },
   connectionLost: {
     code: 1006,
@@ -51,7 +51,9 @@ export const CLOSE_CODES = {
     code: 1007,
     reason: 'the message is not valid %s',
     client: 'mend',
-    when: 'A message that the marshaller cannot decode, and `on-invalid` is `close`; or text that is not UTF-8.',
+    when:
+      'A message that the marshaller cannot decode, or that is no frame of `araldo.v1`, and `on-invalid` is `close`; ' +
+      'or text that is not UTF-8.',
   },
   tooManyPieces: {
     code: 1008,

@@ -5,28 +5,29 @@
  * read, costs more than its bound.
  */
 import { isUtf8 } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
 import { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
-import { WebSocket } from 'ws'
+import type { WebSocket } from 'ws'
 import { within } from '../../deadline.ts'
 import { Endpoint, type EndpointContext } from '../../endpoint.ts'
 import { type AraldoError, errors } from '../../errors.ts'
 import type { Message } from '../../message.ts'
 import type { Template } from '../../template.ts'
 import type { Headers } from '../../types.ts'
-import { admitsOrigin, decodePath, originSet } from './admission.ts'
+import { admitsOrigin, originSet } from './admission.ts'
+import { Audience } from './audience.ts'
 import { Client } from './client.ts'
 import { CLOSE_CODES, type CloseCode, closeReason } from './close-codes.ts'
-import { FanOut } from './fan-out.ts'
+import { Conversation } from './conversation.ts'
 import { frameLength } from './frame.ts'
+import { asksForAcknowledgements, decodePath, headersOf, topicOf } from './handshake.ts'
+import { Intake } from './intake.ts'
 import { boundMessages, releaseResponse } from './internals.ts'
 import type { WebSocketOptions } from './options.ts'
+import { SUBPROTOCOL } from './protocol.ts'
 import { EVERYONE } from './topic.ts'
 import { Watch } from './watch.ts'
 
-/** A connection's id can't be guessed. */
-const ID_BYTES = 15
 /** Browsers that are sent away come back within so many milliseconds, each at a moment of its own. */
 const RECONNECT_WINDOW = 5_000
 /** How long the end waits for browsers to answer their close frames (milliseconds). */
@@ -40,13 +41,6 @@ export interface WebSocketPlace {
   readonly prefix: string
   /** The option `topic`, compiled. */
   readonly topic: Template | undefined
-}
-
-/** A message that came in while nothing is to come in. */
-interface Early {
-  readonly client: Client
-  readonly payload: Buffer
-  readonly isBinary: boolean
 }
 
 export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
@@ -67,14 +61,20 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
     protocolErrors: number
     refusedOrigin: number
     refusedFull: number
+    /** Messages that were answered with ack, and with nack. */
+    acknowledged: number
+    rejected: number
+    /** Messages that came again with an id that was known: not delivered twice. */
+    duplicates: number
+    /** Messages that were too large for clients of `araldo.v1`. */
+    oversized: number
   }
   readonly #place: WebSocketPlace
   readonly #origins: ReadonlySet<string> | undefined
-  readonly #fanOut: FanOut
+  readonly #audience: Audience
+  readonly #intake: Intake
   readonly #watch: Watch
   #open = false
-  /** What had been read already when the relay asked for a pause: at most a socket's read buffer for each client. */
-  #early: Early[] = []
   #onEmpty: (() => void) | undefined
 
   constructor(context: EndpointContext<WebSocketOptions>, place: WebSocketPlace) {
@@ -92,14 +92,32 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
       protocolErrors: 0,
       refusedOrigin: 0,
       refusedFull: 0,
+      acknowledged: 0,
+      rejected: 0,
+      duplicates: 0,
+      oversized: 0,
     })
-    this.#fanOut = new FanOut({
-      binary: marshaller.binary,
+    this.#audience = new Audience({
+      marshaller,
       limit: options.limit,
       counters: this.counters,
       onOverflow: (client) => this.#closeSlow(client, CLOSE_CODES.tooSlow, client.pending, options['write-timeout']),
+      onTold: (client) => this.#intake.readOn(client),
     })
-    this.#watch = new Watch(this.#fanOut.clients, {
+    this.#intake = new Intake({
+      context,
+      counters: this.counters,
+      replies: this.#audience.replies,
+      isSuspended: () => this.suspended,
+      isWanted: () => this.#open && this.hasRoute,
+      receive: (init, settle) => {
+        if (this.#open) this.receive(this.message(init), settle)
+        else settle?.(new errors.CLOSING())
+      },
+      heard: (client) => this.#watch.heard(client),
+      close: (client, code, value) => this.#close(client, code, value),
+    })
+    this.#watch = new Watch(this.#audience.clients, {
       pingInterval: options['ping-interval'],
       pingTimeout: options['ping-timeout'],
       writeTimeout: options['write-timeout'],
@@ -109,9 +127,14 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
   }
 
   override get gauges(): Record<string, number> {
+    const { clients } = this.#audience
     let bufferedBytes = 0
-    for (const client of this.#fanOut.clients) bufferedBytes += client.pending
-    return { connections: this.#fanOut.clients.size, bufferedBytes }
+    let inFlight = 0
+    for (const { pending, conversation } of clients) {
+      bufferedBytes += pending
+      inFlight += conversation?.inFlight ?? 0
+    }
+    return { connections: clients.size, bufferedBytes, inFlight }
   }
 
   protected override connect(): void {
@@ -125,24 +148,14 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
 
   /** Reads nothing more from any client: what they send waits on their side of the connection. */
   protected override suspend(): void {
-    this.#watch.isDeaf = true
-    for (const { websocket } of this.#fanOut.clients) websocket.pause()
+    for (const { websocket } of this.#audience.clients) websocket.pause()
   }
 
   protected override resume(): void {
-    const early = this.#early
-    this.#early = []
-    for (const [index, { client, payload, isBinary }] of early.entries()) {
-      this.#onMessage(client, payload, isBinary)
-      if (!this.suspended) continue
-      // Held again by what it brought: the rest keeps its place.
-      this.#early = [...early.slice(index + 1), ...this.#early]
-      return
-    }
-    this.#watch.isDeaf = false
-    for (const client of this.#fanOut.clients) {
-      this.#watch.heard(client)
-      client.websocket.resume()
+    for (const client of this.#audience.clients) {
+      // What one client brought may have it suspended again.
+      if (this.suspended) return
+      this.#intake.readOn(client)
     }
   }
 
@@ -150,10 +163,11 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
   protected override async disconnect(): Promise<void> {
     this.#open = false
     this.#watch.stop()
-    const { clients } = this.#fanOut
+    const { clients } = this.#audience
     if (clients.size === 0) return
     const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve))
     for (const client of clients) {
+      this.#intake.answerAll(client)
       this.#close(client, CLOSE_CODES.goingAway, Math.ceil(Math.random() * RECONNECT_WINDOW))
     }
     if (await within(SHUTDOWN_TIMEOUT, empty)) return
@@ -173,9 +187,12 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
       counters.refusedOrigin++
       return new errors.ORIGIN_REFUSED(name, String(request.headers.origin))
     }
-    if (this.#fanOut.clients.size >= options['max-connections']) {
+    if (this.#audience.clients.size >= options['max-connections']) {
       counters.refusedFull++
       return new errors.ENDPOINT_FULL(name, options['max-connections'])
+    }
+    if (options.acknowledge === 'required' && !asksForAcknowledgements(request)) {
+      return new errors.SUBPROTOCOL_REQUIRED(name)
     }
     return decodePath(request.raw.url as string) === undefined ? new errors.PATH_REFUSED(name) : undefined
   }
@@ -184,79 +201,34 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
   accept(websocket: WebSocket, request: FastifyRequest): void {
     const { socket } = request.raw
     const stream = socket instanceof Socket ? socket : undefined
-    const client = new Client({
-      websocket,
-      socket: stream,
-      path: this.#topicOf(request),
-      headers: headersOf(request),
-      tick: this.#watch.now,
-    })
+    const path = topicOf(request, this.#place.prefix)
+    const headers = headersOf(request)
+    const conversation = this.#conversationOf(websocket, path, headers)
+    const client = new Client({ websocket, socket: stream, path, headers, tick: this.#watch.now, conversation })
     boundMessages(websocket, this.options['max-payload'])
     if (stream !== undefined) releaseResponse(stream)
     // @fastify/websocket's listener would cut the connection before the close frame that names the error has left.
     websocket.removeAllListeners('error')
-    websocket.on('message', (data, isBinary) => this.#onMessage(client, data as Buffer, isBinary))
+    websocket.on('message', (data, isBinary) => this.#intake.take(client, data as Buffer, isBinary))
     websocket.on('pong', () => this.#watch.heard(client))
     websocket.on('error', (err) => this.#onError(client, err))
     websocket.on('close', (code) => this.#onClose(client, code))
     if (this.suspended) websocket.pause()
-    this.#fanOut.add(client)
+    this.#audience.add(client)
     this.counters.opened++
     this.log.debug({ connection: client.id }, 'a client connected')
-  }
-
-  #topicOf(request: FastifyRequest): string {
-    const path = decodePath(request.raw.url as string) as string
-    const { prefix } = this.#place
-    return path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path
-  }
-
-  // ── What it sends ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #onMessage(client: Client, payload: Buffer, isBinary: boolean): void {
-    this.#watch.heard(client)
-    // What comes after a close frame that we sent is not heard any more.
-    if (!this.#open || !this.hasRoute || client.websocket.readyState !== WebSocket.OPEN) return
-    if (this.suspended) {
-      this.#early.push({ client, payload, isBinary })
-      return
-    }
-    try {
-      this.#take(client, payload, isBinary)
-    } catch (err) {
-      this.log.error({ err, connection: client.id }, 'could not handle a message')
+    if (conversation === undefined && this.options.acknowledge === 'required') {
+      // The host's own @fastify/websocket has a handleProtocols that chose otherwise.
+      this.log.error('the server did not choose the subprotocol araldo.v1, which the client asked for')
       this.#close(client, CLOSE_CODES.internalError)
     }
   }
 
-  #take(client: Client, payload: Buffer, isBinary: boolean): void {
-    const { marshaller } = this
-    if (payload.length > this.options['max-payload']) {
-      this.counters.protocolErrors++
-      this.#close(client, CLOSE_CODES.tooLarge)
-      return
-    }
-    if (isBinary && !marshaller.binary) {
-      this.#onInvalid(client, CLOSE_CODES.textExpected)
-      return
-    }
-    let body: unknown
-    try {
-      body = marshaller.decode(payload)
-    } catch {
-      this.#onInvalid(client, CLOSE_CODES.undecodable)
-      return
-    }
-    const { path, headers } = client
-    this.receive(this.message({ payload, body, topic: path, headers, origin: client }))
-  }
-
-  #onInvalid(client: Client, code: CloseCode): void {
-    this.counters.decodeErrors++
-    this.log.debug({ connection: client.id, code: code.code }, 'a client sent what cannot be decoded')
-    if (this.options['on-invalid'] === 'drop') return
-    this.counters.invalidClosed++
-    this.#close(client, code, this.marshaller.format)
+  #conversationOf({ protocol }: WebSocket, path: string, headers: Headers): Conversation | undefined {
+    if (protocol !== SUBPROTOCOL) return undefined
+    const { 'max-in-flight': maxMessages, limit: maxBytes } = this.options
+    const connection = headers.connection_id as string
+    return new Conversation({ connection, scope: `${this.name}\n${path}`, maxMessages, maxBytes })
   }
 
   /** ws has sent a close frame that names the error. */
@@ -267,9 +239,11 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
   }
 
   #onClose(client: Client, code: number): void {
-    this.#fanOut.delete(client)
+    client.early = undefined
+    client.conversation?.close()
+    this.#audience.delete(client)
     this.log.debug({ connection: client.id, code }, 'a client is gone')
-    if (this.#fanOut.clients.size === 0) this.#onEmpty?.()
+    if (this.#audience.clients.size === 0) this.#onEmpty?.()
   }
 
   // ── What it is sent ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -281,7 +255,7 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
     if (frameLength(payload.length) > options.limit) throw new errors.TOO_LARGE(name, options.limit, payload.length)
     const topic = this.#place.topic?.render(message)
     const except = !options.echo && message.origin instanceof Client ? message.origin : undefined
-    this.#fanOut.send(payload, topic === EVERYONE ? undefined : topic, except)
+    this.#audience.send(message, payload, topic === EVERYONE ? undefined : topic, except)
   }
 
   #closeSlow(client: Client, code: CloseCode, value: number, grace: number): void {
@@ -292,17 +266,10 @@ export class WebSocketEndpoint extends Endpoint<WebSocketOptions> {
 
   /** What was sent before goes before. @param grace milliseconds until the client is cut off if it does not go. */
   #close(client: Client, code: CloseCode, value?: string | number, grace?: number): void {
-    this.#fanOut.flush()
+    this.#audience.flush()
     client.websocket.close(code.code, closeReason(code, value))
+    // For the client's own close frame, which is all that still counts.
+    client.websocket.resume()
     this.#watch.limit(client, grace)
   }
-}
-
-/** Of every message of the connection: its id, and the route's parameters. */
-function headersOf(request: FastifyRequest): Headers {
-  const headers: Record<string, string> = { connection_id: randomBytes(ID_BYTES).toString('base64url') }
-  for (const [name, value] of Object.entries(request.params as object)) {
-    if (typeof value === 'string') headers[`param_${name}`] = value
-  }
-  return Object.freeze(headers)
 }

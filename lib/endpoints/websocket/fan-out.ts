@@ -15,6 +15,15 @@ import { layOut, merge, partsAround, type Turn } from './turn.ts'
 /** Frames are written before those of one turn are more bytes than this. */
 const MAX_TURN = 256 * 1024
 
+/**
+ * When fan-outs that share it write next: no sooner than the last flush took, after its end. Where writing to all clients
+ * takes long, more is gathered for the next time, and the other half of the time is there for what comes in.
+ */
+export interface Pace {
+  /** Milliseconds, of the clock that never goes back. */
+  notBefore: number
+}
+
 export interface FanOutOptions {
   /** Binary frames, else text. */
   readonly binary: boolean
@@ -24,6 +33,8 @@ export interface FanOutOptions {
   readonly counters: { deliveries: number; deliveredBytes: number }
   /** A client did not get what was due to it: more than `limit` would wait. Called when the others were written to. */
   readonly onOverflow: (client: Client) => void
+  /** One of its own, if left out. */
+  readonly pace?: Pace
 }
 
 export class FanOut {
@@ -32,14 +43,10 @@ export class FanOut {
   readonly #opcode: Opcode
   readonly #maxTurn: number
   readonly #groups = new Map<string, Group>()
+  readonly #pace: Pace
   #frames: Frame[] = []
   #bytes = 0
   #scheduled = false
-  /**
-   * The next flush begins no sooner than the last one took, after its end. Where writing to all clients takes long,
-   * more is gathered for the next time, and the other half of the time is there for what comes in.
-   */
-  #notBefore = 0
   // Of the flush that runs.
   #deliveries = 0
   #deliveredBytes = 0
@@ -47,6 +54,7 @@ export class FanOut {
 
   constructor(options: FanOutOptions) {
     this.#options = options
+    this.#pace = options.pace ?? { notBefore: 0 }
     this.#opcode = options.binary ? BINARY : TEXT
     this.#maxTurn = Math.min(MAX_TURN, options.limit)
   }
@@ -65,6 +73,11 @@ export class FanOut {
     if (group?.clients.delete(client) === true && group.clients.size === 0) this.#groups.delete(path)
   }
 
+  /** Whether a message for that path, or for all, is for anyone. */
+  reaches(path: string | undefined): boolean {
+    return path === undefined ? this.clients.size > 0 : this.#groups.has(path)
+  }
+
   /**
    * Takes a message in for all clients, or for those of one path. Costs the same for one client and for a thousand.
    * @param payload kept until it is written; its frame must not be longer than {@link FanOutOptions.limit}.
@@ -80,7 +93,7 @@ export class FanOut {
     this.#bytes += length
     if (this.#scheduled) return
     this.#scheduled = true
-    const wait = this.#notBefore - performance.now()
+    const wait = this.#pace.notBefore - performance.now()
     if (wait < 1) setImmediate(this.#onTurnEnd)
     else setTimeout(this.#onTurnEnd, wait)
   }
@@ -90,7 +103,8 @@ export class FanOut {
     const start = performance.now()
     this.flush()
     const end = performance.now()
-    this.#notBefore = end + (end - start)
+    // Another one may have written in this turn, too.
+    this.#pace.notBefore = Math.max(this.#pace.notBefore, end) + (end - start)
   }
 
   /** Writes what this turn has gathered so far. To be called before a close frame is sent. */

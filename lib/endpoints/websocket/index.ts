@@ -7,6 +7,7 @@ import { STATUS_CODES } from 'node:http'
 import { defineEndpoint, type EndpointContext } from '../../endpoint.ts'
 import { type AraldoError, errors, reasonOf } from '../../errors.ts'
 import { WebSocketEndpoint } from './endpoint.ts'
+import { chooseSubprotocol } from './handshake.ts'
 import { check, schema, type WebSocketOptions } from './options.ts'
 import { compileTopic } from './topic.ts'
 
@@ -21,8 +22,8 @@ export const endpointWebSocket = defineEndpoint<WebSocketOptions>({
   schema,
   websocket: true,
   check,
-  capabilities: ({ topic }) => ({
-    source: { ack: false, pause: true, replay: false, headers: true, topics: true },
+  capabilities: ({ topic, acknowledge }) => ({
+    source: { ack: acknowledge === 'required', pause: true, replay: false, headers: true, topics: true },
     target: { confirm: false, headers: false, topics: topic !== undefined, echo: false, clients: true },
   }),
   plugin,
@@ -42,6 +43,7 @@ async function plugin(scope: FastifyInstance, context: EndpointContext<WebSocket
   // Last, and followed by the upgrade at once: hooks between the two may have taken their time.
   function admitFinally(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     if (!options['permessage-deflate']) delete request.raw.headers['sec-websocket-extensions']
+    chooseSubprotocol(request)
     admit(request, reply, done)
   }
 

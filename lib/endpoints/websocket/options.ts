@@ -16,6 +16,8 @@ export interface WebSocketOptions {
   readonly 'ping-timeout': number
   readonly 'on-invalid': 'close' | 'drop'
   readonly echo: boolean
+  readonly acknowledge: 'allowed' | 'required'
+  readonly 'max-in-flight': number
   readonly 'permessage-deflate': boolean
   readonly limit: number
   readonly 'write-timeout': number
@@ -78,6 +80,21 @@ export const schema: JsonSchema = {
       type: 'boolean',
       default: false,
       description: 'Whether a client gets back what it sent itself, where the route leads to its own endpoint.',
+    },
+    acknowledge: {
+      enum: ['allowed', 'required'],
+      default: 'allowed',
+      description:
+        'Which clients are told what became of their messages (araldo.v1): those that ask for it, or, with required, ' +
+        'all, and others are refused. Only the latter lets lanes promise at least once.',
+    },
+    'max-in-flight': {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100_000,
+      default: 256,
+      description:
+        'A client of araldo.v1 is not read from while so many of its messages, or `limit` bytes, have no answer yet.',
     },
     'permessage-deflate': {
       type: 'boolean',

@@ -32,8 +32,6 @@ export interface WatchOptions {
 export class Watch {
   /** Counted from 1 on. */
   now = 1
-  /** Nothing is read from clients at the moment: that they are not heard of is not their fault. */
-  isDeaf = false
   readonly #clients: ReadonlySet<Client>
   readonly #options: WatchOptions
   readonly #tick: number
@@ -97,7 +95,7 @@ export class Watch {
       return
     }
     client.movedAt = now
-    if (this.isDeaf) this.heard(client)
+    if (client.websocket.isPaused) this.#probe(client)
     else if (client.pingedAt !== 0) {
       if (now - client.pingedAt < this.#pingTimeout) return
       this.#options.onPingTimeout(client)
@@ -106,5 +104,15 @@ export class Watch {
       client.pingedAt = now
       client.websocket.ping()
     }
+  }
+
+  /**
+   * Of a client that nothing is read from: that it is not heard of is not its fault, and an answer would not be, either.
+   * One that has gone, which only reading would tell, shows itself by writes that fail.
+   */
+  #probe(client: Client): void {
+    if (this.now - client.heardAt < this.#pingInterval) return
+    this.heard(client)
+    client.websocket.ping()
   }
 }

@@ -9,6 +9,8 @@ export const DEFAULTS: WebSocketOptions = {
   'ping-timeout': 10_000,
   'on-invalid': 'close',
   echo: false,
+  acknowledge: 'allowed',
+  'max-in-flight': 256,
   'permessage-deflate': false,
   limit: 1024 * 1024,
   'write-timeout': 10_000,
