@@ -4,6 +4,8 @@
  *     npx tsx example/redis/server.ts
  *     redis-cli subscribe chat
  *     redis-cli publish chat '{"from":"redis-cli","text":"hello browsers"}'
+ *
+ * While Redis is down, what a window sends waits, without a tick; it is delivered, and has one, when Redis is back.
  */
 import { start } from '../chat/server.ts'
 

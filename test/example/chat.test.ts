@@ -26,6 +26,7 @@ describe('example/chat', () => {
     await one.getByRole('button', { name: 'Send' }).click()
     await two.getByText('hello <b>there</b>').waitFor()
     assert.equal(await one.getByText('hello <b>there</b>').count(), 1, 'the sender sees it once')
+    await one.locator('li.mine.safe', { hasText: 'hello <b>there</b>' }).waitFor()
 
     // As `curl -d` sends it.
     const response = await fetch(`${url}notify`, {
