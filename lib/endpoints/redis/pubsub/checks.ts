@@ -2,7 +2,8 @@
 import type { OptionIssue } from '../../../endpoint.ts'
 import type { Capabilities } from '../../../types.ts'
 import { checkExclusions, checkServer, type Exclusion, problemOf } from '../checks.ts'
-import { literalPrefix, matches } from './glob.ts'
+import { mayHear, subscriptionsOf } from './channels.ts'
+import { matches } from './glob.ts'
 import type { RedisOptions } from './options.ts'
 import { compileTopic } from './topic.ts'
 
@@ -11,13 +12,6 @@ const EXCLUSIONS: readonly Exclusion<keyof RedisOptions>[] = [
   ['patterns', ['pattern'], "write all of them in 'patterns'"],
   ['sharded', ['pattern', 'patterns'], 'sharded Pub/Sub has no patterns'],
 ]
-
-/** The channels and patterns that an endpoint subscribes to. */
-export function subscriptionsOf(options: RedisOptions): { channels: readonly string[]; patterns: readonly string[] } {
-  const { channel, channels = channel === undefined ? [] : [channel] } = options
-  const { pattern, patterns = pattern === undefined ? [] : [pattern] } = options
-  return { channels, patterns }
-}
 
 /** Errors that the schema cannot say. */
 export function* check(options: RedisOptions): Iterable<OptionIssue> {
@@ -57,17 +51,7 @@ export function capabilities(options: RedisOptions): Capabilities {
             confirm: false,
             headers: false,
             topics: options.topic !== undefined,
-            echo: isSource && echoes(options, topic),
+            echo: isSource && mayHear(options, options),
           },
   }
-}
-
-/** Whether something that is published can come in again. Where data chooses the channel, what it begins with decides. */
-function echoes(options: RedisOptions, topic: string): boolean {
-  const { channels, patterns } = subscriptionsOf(options)
-  const brace = options.topic === undefined ? -1 : topic.search(/[{}]/)
-  if (brace === -1) return channels.includes(topic) || patterns.some((pattern) => matches(pattern, topic))
-  const begin = topic.slice(0, brace)
-  if (channels.some((channel) => channel.startsWith(begin))) return true
-  return patterns.map(literalPrefix).some((prefix) => prefix.startsWith(begin) || begin.startsWith(prefix))
 }

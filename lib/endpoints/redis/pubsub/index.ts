@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { defineEndpoint, type EndpointContext } from '../../../endpoint.ts'
 import { checkFiles, clientsFor, keyOf } from '../server.ts'
+import { hears } from './channels.ts'
 import { capabilities, check } from './checks.ts'
 import { RedisEndpoint } from './endpoint.ts'
 import { schema, type RedisOptions } from './options.ts'
@@ -15,6 +16,7 @@ export const endpointRedis = defineEndpoint<RedisOptions>({
   schema,
   check,
   capabilities,
+  hears,
   plugin,
 })
 

@@ -1,0 +1,57 @@
+/** Floor 3. Whether two endpoints of Redis are at one server, as far as their options tell. */
+import { parseAddress, parseUrl } from './address.ts'
+import type { ServerOptions } from './options.ts'
+
+const DEFAULT_HOST = '127.0.0.1'
+const DEFAULT_PORT = 6379
+const LOOPBACK = new Set(['localhost', '::1', DEFAULT_HOST])
+
+export interface Place {
+  /** Each names the server; those of two endpoints of one server have one in common. No password is in them. */
+  readonly names: ReadonlySet<string>
+  readonly db: number
+}
+
+/** Endpoints are compared with one another: each is read once. */
+const known = new WeakMap<ServerOptions, Place>()
+
+/** @param options that {@link checkServer} has nothing against. */
+export function placeOf(options: ServerOptions): Place {
+  let place = known.get(options)
+  if (place === undefined) {
+    place = read(options)
+    known.set(options, place)
+  }
+  return place
+}
+
+/**
+ * Whether they are at one server. A name and an address of it are two servers to this; so is a connection of the
+ * application's and everything else.
+ */
+export function isSameServer(one: ServerOptions, other: ServerOptions): boolean {
+  const { names } = placeOf(other)
+  for (const name of placeOf(one).names) if (names.has(name)) return true
+  return false
+}
+
+function read({ url, host, port, db = 0, connection, cluster, sentinel }: ServerOptions): Place {
+  if (connection !== undefined) return { names: new Set([`connection ${connection}`]), db }
+  if (cluster !== undefined) return { names: new Set(cluster.nodes.map((node) => addressOf(node, DEFAULT_PORT))), db }
+  if (sentinel !== undefined) {
+    return { names: new Set(sentinel.nodes.map((node) => `${sentinel.name} of ${addressOf(node, 26_379)}`)), db }
+  }
+  const parsed = url === undefined ? { host, port, db } : parseUrl(url)
+  const name = nameOf(parsed.host ?? DEFAULT_HOST, parsed.port ?? DEFAULT_PORT)
+  return { names: new Set([name]), db: parsed.db ?? db }
+}
+
+function addressOf(text: string, defaultPort: number): string {
+  const { host, port } = parseAddress(text, defaultPort)
+  return nameOf(host, port)
+}
+
+function nameOf(host: string, port: number): string {
+  const lower = host.toLowerCase()
+  return `${LOOPBACK.has(lower) ? DEFAULT_HOST : lower}:${port}`
+}
