@@ -63,11 +63,12 @@ describe('endpoint-redis, faults', { skip: need('redis-server', 'redis-cli'), co
         () => rejected++,
       )
     })
+    t.after(stop)
     await until(() => received.length > 500 && heard.size > 500)
     const killed = performance.now()
     await redis.kill()
     await down('outgoing')
-    await until(() => rejected > 200)
+    await until(() => ledger('in', 'outgoing').waiting > 200)
     await redis.start()
     const started = performance.now()
     await Promise.all([up('incoming'), up('outgoing')])
