@@ -3,6 +3,13 @@ import type { EndpointType } from '../endpoint.ts'
 import { endpointApp } from './app.ts'
 import { endpointMock } from './mock.ts'
 import { endpointRedis } from './redis/pubsub/index.ts'
+import { endpointRedisStream } from './redis/stream/index.ts'
 import { endpointWebSocket } from './websocket/index.ts'
 
-export const builtinEndpoints: readonly EndpointType[] = [endpointApp, endpointMock, endpointRedis, endpointWebSocket]
+export const builtinEndpoints: readonly EndpointType[] = [
+  endpointApp,
+  endpointMock,
+  endpointRedis,
+  endpointRedisStream,
+  endpointWebSocket,
+]

@@ -4,8 +4,8 @@ import { DISCONNECT_TIMEOUT, serverConnector } from './connector.ts'
 
 export type Client = Redis | Cluster
 
-/** What a client is for: subscribing needs a connection of its own. */
-export type Role = 'publisher' | 'subscriber'
+/** What a client is for: subscribing needs a connection of its own, and so does a read that waits. */
+export type Role = 'publisher' | 'subscriber' | 'writer' | 'reader'
 
 /** A client, and what belongs to it. */
 export interface OpenedClient {
@@ -39,6 +39,9 @@ export const NODE = {
   disconnectTimeout: DISCONNECT_TIMEOUT,
   Connector: serverConnector(),
   keyPrefix: '',
+  // The application may have chosen otherwise for the client that this is a duplicate of.
+  replyMapping: 'legacy',
+  stringNumbers: false,
 } satisfies RedisOptions
 
 /** For a server: nothing is queued, and nothing is tried twice. */

@@ -1,17 +1,14 @@
 /**
  * Floor 3. Publishes on one connection.
  *
- * Messages that are published together leave by one write: the first one corks the socket, and it is uncorked when the
- * event that brought them has been handled; when such events come close upon one another, as from many browsers, at the
- * end of the event loop's turn. Measured against ioredis' own ways (a call a message, pipelines by hand and automatic),
- * that takes the least processor time, at any rate. Every answer is awaited: how many are outstanding is what bounds
- * the messages in memory.
+ * Messages that are published together leave by one write (cork.ts). Every answer is awaited: how many are outstanding is
+ * what bounds the messages in memory.
  */
-import type { Socket } from 'node:net'
 import { type Cluster, Command, Redis } from 'ioredis'
 import { errors } from '../../../errors.ts'
 import { isErrorReply } from '../client.ts'
 import { Connection, type ConnectionInit } from '../connection.ts'
+import { Cork } from '../cork.ts'
 
 /** Who publishes, and is told what became of it. */
 export interface Sender {
@@ -34,9 +31,6 @@ const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 /** Redis' own bound, `proto-max-bulk-len`: it closes the connection of who sends more. */
 const MAX_PAYLOAD = 512 * 1024 * 1024
 
-/** Writes that would follow one another within so many milliseconds are made one, at the cost of a turn of the loop. */
-const CLOSE_TOGETHER = 0.1
-
 /** What comes before the channel's length. */
 const HEADS: Readonly<Record<PublishCommand, string>> = {
   publish: '*3\r\n$7\r\nPUBLISH\r\n$',
@@ -46,9 +40,7 @@ const HEADS: Readonly<Record<PublishCommand, string>> = {
 export class Publisher extends Connection {
   #inFlight = 0
   #inFlightBytes = 0
-  /** The socket, while it is corked. */
-  #corked: Socket | undefined
-  #uncorkedAt = 0
+  readonly #cork = new Cork()
   /** Who was told that it is full. */
   readonly #waiting = new Set<Sender>()
 
@@ -113,19 +105,8 @@ export class Publisher extends Connection {
   }
 
   #publishCorked(client: Redis, publish: Publish): void {
-    if (this.#corked === undefined) {
-      this.#corked = client.stream
-      this.#corked.cork()
-      if (performance.now() - this.#uncorkedAt < CLOSE_TOGETHER) setImmediate(this.#uncork)
-      else process.nextTick(this.#uncork)
-    }
+    this.#cork.hold(client.stream)
     client.sendCommand(publish)
-  }
-
-  readonly #uncork = (): void => {
-    this.#corked?.uncork()
-    this.#corked = undefined
-    this.#uncorkedAt = performance.now()
   }
 
   /** For a cluster, which knows where to; and for an ioredis of the application's that is not ours. */
