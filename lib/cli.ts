@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** Floor 6. The command `araldo`. Exit codes: 0 as asked, 1 it could not be done, 2 the command line makes no sense. */
+/**
+ * Floor 6. The command `araldo`. Exit codes: 0 as asked, 1 it could not be done, 2 the command line makes no sense.
+ * `araldo diff` has those of diff(1): 0 no difference, 1 differences, 2 trouble.
+ */
 import { readFile } from 'node:fs/promises'
 import module from 'node:module'
 import { type Arguments, parseArguments, USAGE, UsageError } from './cli/arguments.ts'
@@ -9,9 +12,10 @@ import { reasonOf } from './errors.ts'
 ;(module as { enableCompileCache?: () => void }).enableCompileCache?.()
 
 async function main(argv: readonly string[]): Promise<number> {
+  let asked: Arguments | undefined
   try {
-    await perform(parseArguments(argv))
-    return 0
+    asked = parseArguments(argv)
+    return await perform(asked)
   } catch (error) {
     if (error instanceof UsageError) {
       process.stderr.write(`araldo: ${error.message}\n\n${USAGE}`)
@@ -20,33 +24,41 @@ async function main(argv: readonly string[]): Promise<number> {
     // The errors of a config name their own places.
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     process.stderr.write(`${code === 'ARALDO_ERR_CONFIG' ? '' : 'araldo: '}${reasonOf(error)}\n`)
-    return 1
+    return asked?.kind === 'diff' ? 2 : 1
   }
 }
 
-async function perform(asked: Arguments): Promise<void> {
+/** @returns the exit code. */
+async function perform(asked: Arguments): Promise<number> {
   switch (asked.kind) {
     case 'help':
       process.stdout.write(USAGE)
-      return
+      return 0
     case 'version':
       process.stdout.write(`${await version()}\n`)
-      return
+      return 0
     case 'schema': {
       const { schema } = await import('./cli/schema.ts')
       process.stdout.write(`${JSON.stringify(await schema(process.cwd()), null, 2)}\n`)
-      return
+      return 0
     }
     case 'check': {
       const { check } = await import('./cli/check.ts')
       const { warnings, tables } = await check(asked.config)
       process.stderr.write(warnings)
       process.stdout.write(tables)
-      return
+      return 0
     }
-    case 'run': {
+    case 'diff': {
+      const { diff } = await import('./cli/diff.ts')
+      const lines = await diff(asked.before, asked.after)
+      for (const line of lines) process.stdout.write(`${line}\n`)
+      return lines.length === 0 ? 0 : 1
+    }
+    default: {
       const { run } = await import('./cli/run.ts')
       await run(asked.config)
+      return 0
     }
   }
 }

@@ -5,24 +5,15 @@
  * {@link Endpoint.receive} for each message that comes in and {@link Endpoint.lost} when its link breaks. The base owns
  * the rest: states, timeouts, reconnection with backoff, and closing at any moment (link.ts).
  */
-import type {
-  FastifyBaseLogger,
-  FastifyInstance,
-  onRequestAsyncHookHandler,
-  preHandlerAsyncHookHandler,
-  preValidationAsyncHookHandler,
-} from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { EndpointHooks } from './endpoint-hooks.ts'
 import { errors } from './errors.ts'
 import { Link, type StateListener } from './link.ts'
 import { type Marshaller, Message, type MessageInit } from './message.ts'
 import type { Capabilities, EndpointState, JsonSchema, Settle } from './types.ts'
 
-/** Hooks of the host for one endpoint's own route: authentication, rate limits. Given in code, not in the config. */
-export interface EndpointHooks {
-  readonly onRequest?: onRequestAsyncHookHandler | onRequestAsyncHookHandler[]
-  readonly preValidation?: preValidationAsyncHookHandler | preValidationAsyncHookHandler[]
-  readonly preHandler?: preHandlerAsyncHookHandler | preHandlerAsyncHookHandler[]
-}
+export type { EndpointHooks } from './endpoint-hooks.ts'
+export { defineMarshaller, type MarshallerType } from './marshaller-type.ts'
 
 /** What the relay hands to an endpoint type's plugin for one declared endpoint. */
 export interface EndpointContext<Options extends object = object> {
@@ -56,6 +47,11 @@ export interface EndpointType<Options extends object = object> {
   readonly schema: JsonSchema
   /** Its plugin adds WebSocket routes: @fastify/websocket is there before it runs. */
   readonly websocket?: boolean
+  /**
+   * It looks at {@link Endpoint.hasRoute} whenever a message comes in, or not at all: a reload may give it a route, or
+   * take its route away, while it runs. An endpoint of another type is made anew then.
+   */
+  readonly adoptsRoutes?: boolean
   /** What an endpoint with these options can do. Called with validated options, before anything runs; pure. */
   capabilities(options: Readonly<Options>): Capabilities
   /**
@@ -80,21 +76,6 @@ export interface OptionIssue {
 
 /** Gives an endpoint type its TypeScript types; returns it as it is. */
 export function defineEndpoint<Options extends object>(type: EndpointType<Options>): EndpointType<Options> {
-  return type
-}
-
-/** A marshaller type. Made with {@link defineMarshaller}. */
-export interface MarshallerType<Options extends object = object> {
-  /** `marshal-…`: what a config names. */
-  readonly id: string
-  readonly description?: string
-  readonly schema: JsonSchema
-  /** @param directory absolute; what relative paths in the options are relative to. */
-  create(options: Readonly<Options>, directory: string): Marshaller | Promise<Marshaller>
-}
-
-/** Gives a marshaller type its TypeScript types; returns it as it is. */
-export function defineMarshaller<Options extends object>(type: MarshallerType<Options>): MarshallerType<Options> {
   return type
 }
 
@@ -190,6 +171,9 @@ export abstract class Endpoint<Options extends object = object> {
   /** The opposite of {@link suspend}: called after it, never twice in a row. */
   protected resume(): void {}
 
+  /** The relay is at work with this endpoint in it, and the others have had their chance to come up. Called once. */
+  protected begin(): void {}
+
   /** Figures that come and go, read when metrics are: `{ connections: 12 }`. */
   get gauges(): Figures {
     return {}
@@ -225,7 +209,7 @@ export abstract class Endpoint<Options extends object = object> {
   }
 
   /** Whether a route begins here. Where none does, what comes in goes nowhere: a type need not fetch anything. */
-  protected get hasRoute(): boolean {
+  get hasRoute(): boolean {
     return this.#accept !== undefined
   }
 
@@ -280,17 +264,20 @@ export abstract class Endpoint<Options extends object = object> {
     if (this.#holders === 0) this.#guard(() => this.resume())
   }
 
-  /** A lane that is in the middle of something calls: it must not break there. */
+  /** Who is in the middle of something calls: it must not break there. */
   #guard(work: () => void): void {
     try {
       work()
     } catch (err) {
-      this.log.error({ err }, 'could not pause, or go on')
+      this.log.error({ err }, 'could not begin, pause or go on')
     }
   }
 
-  /** Where this source's messages go. Set once, before {@link start}. */
-  bind(accept: Accept): void {
+  /**
+   * Where this source's messages go; undefined: nowhere. Set before {@link start}, and again by a reload where the type
+   * {@link EndpointType.adoptsRoutes | adopts routes}.
+   */
+  bind(accept: Accept | undefined): void {
     this.#accept = accept
   }
 
@@ -314,6 +301,11 @@ export abstract class Endpoint<Options extends object = object> {
     if (this.#ending) return
     this.#accepting = true
     this.#link.start()
+  }
+
+  /** The relay is at work: see {@link begin}. */
+  announceBegin(): void {
+    this.#guard(() => this.begin())
   }
 
   /**

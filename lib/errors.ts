@@ -90,6 +90,8 @@ const definitions = {
   UNKNOWN_ENDPOINT: { message: "no endpoint is named '%s'; there are %s", statusCode: 404 },
   NOT_A_SOURCE: { message: "endpoint '%s' has no route: nothing that is published there would go anywhere" },
   NOT_AN_APP: { message: "endpoint '%s' is of type %s: only an endpoint-app can be subscribed to" },
+  RELOADING: { message: 'a reload is under way: call again when it has ended', retryable: true, statusCode: 409 },
+  RELOAD_REFUSED: { message: 'the reload was refused and nothing has changed: %s', statusCode: 409 },
   LIMIT_INVALID: { message: "the option 'limit' of subscribe is a whole number of messages, at least 1; got %s" },
   NOT_A_TARGET: { message: "endpoint '%s' of type %s cannot be sent to" },
   // What shows the relay

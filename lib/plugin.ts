@@ -3,19 +3,20 @@
  * server's life, and decorates the instance with `araldo`.
  */
 import type { FastifyInstance } from 'fastify'
-import { resolve } from 'node:path'
 import fp from 'fastify-plugin'
 import { loadConfig, type Config, type EndpointConfig, type PluginRegistries } from './config.ts'
 import { isEndpointType, isMarshallerType } from './discovery.ts'
-import type { Endpoint, EndpointContext, EndpointHooks, EndpointType, MarshallerType } from './endpoint.ts'
+import type { Endpoint, EndpointHooks, EndpointType, MarshallerType } from './endpoint.ts'
 import { builtinEndpoints } from './endpoints/index.ts'
 import { errors } from './errors.ts'
+import { EndpointFactory } from './factory.ts'
+import { configHash } from './fingerprint.ts'
 import { countRequests, registerMonitoring, type MonitoringOptions } from './http/index.ts'
+import { LateRoutes } from './late-routes.ts'
 import { builtinMarshallers } from './marshallers/index.ts'
-import { json } from './marshallers/json.ts'
-import type { Marshaller } from './message.ts'
 import { Registry } from './registry.ts'
 import { type Araldo, Relay } from './relay.ts'
+import { Reloader } from './reload.ts'
 import { loggerLevel } from './types.ts'
 import { registerWebSocket } from './upgrade.ts'
 
@@ -68,31 +69,55 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
     )
   }
   const config = await configOf(options)
+  const hash = await configHash(config)
   const log = fastify.log.child({ module: 'araldo' }, levelOf(config))
   for (const warning of config.warnings) log.warn({ line: warning.line }, warning.message)
 
-  const endpoints = new Map<string, Endpoint>()
   const hooks = options.hooks ?? {}
   requireKnown(Object.keys(hooks), config)
   let relay: Relay | undefined
-  const timeouts = timeoutsOf(fastify, config)
-
+  let reloader: Reloader | undefined
+  const close = async (): Promise<void> => {
+    await relay?.close(closeTimeout(fastify, relay.config))
+    await reloader?.close()
+  }
   // Registered before any endpoint's own, so that browsers are closed in order before @fastify/websocket ends them.
-  fastify.addHook('preClose', async () => {
-    await relay?.close(timeouts.close)
-  })
-  fastify.addHook('onClose', async () => {
-    await relay?.close(timeouts.close)
-  })
+  fastify.addHook('preClose', close)
+  fastify.addHook('onClose', close)
 
   const requests = options.metrics === false ? undefined : countRequests(fastify)
   await fastify.register(
     async (scope) => {
-      const build = await endpointBuilder(scope, config, hooks, log)
-      for (const endpoint of config.endpoints) endpoints.set(endpoint.name, await build(endpoint))
-      relay = new Relay(config, endpoints, log)
-      const { global, secrets } = config
-      await registerMonitoring(scope, relay, options, { requests, secrets, console: global.console })
+      const factory = new EndpointFactory(log)
+      const routes = new LateRoutes(scope, hooks)
+      const isWebSocket = ({ type }: EndpointConfig): boolean => type.websocket === true
+      const listenToUpgrades = await registerWebSocket(scope, { listens: config.endpoints.some(isWebSocket) })
+      const endpoints = await buildAll(scope, { config, factory, routes, hooks })
+      await routes.register()
+      relay = new Relay(config, endpoints, log, hash)
+      const secrets = new Set(config.secrets)
+      const startTimeout = startTimeoutOf(fastify)
+      reloader = new Reloader({
+        relay,
+        factory,
+        routes,
+        host: scope,
+        log,
+        requests,
+        startTimeout,
+        drainTimeout: (next) => closeTimeout(fastify, next),
+        load: async (input) => {
+          const next = await reloadedConfig(input ?? config.file, options)
+          requireKnown(Object.keys(hooks), next)
+          return next
+        },
+        onSwitch: (next) => {
+          for (const secret of next.secrets) secrets.add(secret)
+          if (next.endpoints.some(isWebSocket)) listenToUpgrades()
+        },
+      })
+      relay.onReload = (input) => (reloader as Reloader).reload(input)
+      await registerMonitoring(scope, relay, options, { requests, secrets, console: config.global.console })
     },
     options.prefix === undefined ? {} : { prefix: options.prefix },
   )
@@ -100,17 +125,42 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
   fastify.decorate<Araldo>('araldo', started)
   fastify.addHook('onReady', async () => {
     try {
-      await started.start(timeouts.start)
+      await started.start(startTimeoutOf(fastify))
     } catch (error) {
       // Not waited for: the error must come before Fastify's own, which only says that this took too long.
-      void started.close(timeouts.close)
+      void close()
       throw error
     }
+    log.info({ config: hash }, 'started')
   })
   // Fastify's listen() does not look whether close() was called meanwhile: nobody else would close the port.
   fastify.addHook('onListen', async () => {
     if (started.closing) fastify.server.close()
   })
+}
+
+interface Parts {
+  readonly config: Config
+  readonly factory: EndpointFactory
+  readonly routes: LateRoutes
+  readonly hooks: Readonly<Record<string, EndpointHooks>>
+}
+
+/** The endpoints of the config, each in a scope of its own within `scope`. */
+async function buildAll(scope: FastifyInstance, { config, factory, routes, hooks }: Parts) {
+  const endpoints = new Map<string, Endpoint>()
+  const marshallers = await factory.marshallers(config)
+  for (const declared of config.endpoints) {
+    const { name } = declared
+    const surroundings = {
+      config,
+      marshallers,
+      hooks: Object.hasOwn(hooks, name) ? (hooks[name] as EndpointHooks) : {},
+      prepare: (inner: FastifyInstance) => routes.settle(name, inner),
+    }
+    endpoints.set(name, await factory.build(scope, declared, surroundings))
+  }
+  return endpoints
 }
 
 /**
@@ -143,6 +193,14 @@ async function configOf(options: AraldoOptions): Promise<Config> {
   return loadConfig(input, createRegistries(options.types), { directory: options.directory })
 }
 
+/** @param input what `reload` was called with, or the file that was loaded at first. */
+function reloadedConfig(input: string | object | undefined, options: CommonOptions): Promise<Config> {
+  if (input === undefined) {
+    throw new errors.RELOAD_REFUSED('the config was no file that could be read again: pass the new one to reload()')
+  }
+  return configOf({ ...options, config: input })
+}
+
 /** What `loadConfig` made has names that no config has. */
 function isLoaded(config: ConfigObject | Config): config is Config {
   return 'directory' in config && 'endpoints' in config
@@ -170,64 +228,21 @@ function requireKnown(names: readonly string[], config: Config): void {
 }
 
 /**
- * Fastify ends hooks that take longer than its plugin timeout; 0 switches that off. What the relay gives itself to
- * close is a margin less than what it was given, so that the process can still exit in time.
+ * Fastify ends hooks that take longer than its plugin timeout; 0 switches that off. What the relay gives itself is a
+ * margin less than what it was given, so that the process can still exit in time.
  */
-function timeoutsOf(fastify: FastifyInstance, { global }: Config): { start: number; close: number } {
+function closeTimeout(fastify: FastifyInstance, { global }: Config): number {
   const limit = fastify.initialConfig.pluginTimeout ?? DEFAULT_PLUGIN_TIMEOUT
-  const less = (timeout: number): number => Math.max(timeout / 2, timeout - MARGIN)
-  return {
-    start: less(limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : limit),
-    close: less(limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, limit)),
-  }
+  return lessMargin(limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, limit))
 }
 
-type Build = (declared: EndpointConfig) => Promise<Endpoint>
+function startTimeoutOf({ initialConfig }: FastifyInstance): number {
+  const limit = initialConfig.pluginTimeout ?? DEFAULT_PLUGIN_TIMEOUT
+  return lessMargin(limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : limit)
+}
 
-/** Makes what all endpoints share, and returns what makes one: its context, and its type's plugin in a scope of its own. */
-async function endpointBuilder(
-  scope: FastifyInstance,
-  config: Config,
-  hooks: Readonly<Record<string, EndpointHooks>>,
-  log: FastifyInstance['log'],
-): Promise<Build> {
-  const marshallers = new Map<string, Marshaller>()
-  for (const { name, type, options } of config.marshallers) {
-    marshallers.set(name, await type.create(options, config.directory))
-  }
-  if (config.endpoints.some((endpoint) => endpoint.type.websocket === true)) await registerWebSocket(scope)
-  const shared = new Map<string, unknown>()
-
-  return async ({ name, type, marshalling, options }) => {
-    let attached: Endpoint | undefined
-    const context: EndpointContext = {
-      name,
-      type: type.id,
-      options,
-      capabilities: type.capabilities(options),
-      marshaller: marshalling === undefined ? json : (marshallers.get(marshalling) as Marshaller),
-      log: log.child({ endpoint: name, type: type.id }),
-      hooks: hooks[name] ?? {},
-      directory: resolve(config.directory),
-      shared: <Value>(key: string, create: () => Value): Value => {
-        const id = `${type.id}\n${key}`
-        if (!shared.has(id)) shared.set(id, create())
-        return shared.get(id) as Value
-      },
-      attach: (endpoint) => {
-        if (attached !== undefined) throw new errors.TYPE_INVALID(type.id, 'its plugin attached more than one endpoint')
-        attached = endpoint
-      },
-    }
-    const plugin = fp(async (inner: FastifyInstance) => type.plugin(inner, context), {
-      fastify: '5.x',
-      name: `araldo:${type.id}:${name}`,
-      encapsulate: true,
-    })
-    await scope.register(plugin)
-    if (attached === undefined) throw new errors.TYPE_INVALID(type.id, 'its plugin attached no endpoint')
-    return attached
-  }
+function lessMargin(timeout: number): number {
+  return Math.max(timeout / 2, timeout - MARGIN)
 }
 
 export default fp(araldo, { fastify: '5.x', name: 'araldo' })

@@ -1,6 +1,7 @@
 /**
  * Floor 5. What the application sees of the relay: `fastify.araldo`. Endpoints with their states, routes with their
- * counters, publish and subscribe; and the relay's life, which the plugin ties to the server's.
+ * counters, publish and subscribe; and the relay's life, which the plugin ties to the server's: start, replacement of a
+ * part while the rest runs, end.
  */
 import type { Config } from './config.ts'
 import { abortable, within } from './deadline.ts'
@@ -8,11 +9,12 @@ import type { Endpoint } from './endpoint.ts'
 import { AppEndpoint, type IterateOptions, type MessageHandler, type SubscribeOptions } from './endpoints/app.ts'
 import { errors } from './errors.ts'
 import { instanceOf } from './hops.ts'
-import type { Trace } from './lane.ts'
+import type { Lane, Trace } from './lane.ts'
 import type { Message } from './message.ts'
-import { Router, type RouterLog } from './router.ts'
+import type { ConfigDiff } from './diff.ts'
+import { type RoutePlan, Router, type RouterLog } from './router.ts'
 import type { Headers, Settle } from './types.ts'
-import type { EndpointView, RelayView, RouteView } from './view.ts'
+import type { ConfigurationView, EndpointView, RelayView, RouteView } from './view.ts'
 
 export interface PublishOptions {
   readonly topic?: string
@@ -22,6 +24,15 @@ export interface PublishOptions {
   readonly id?: string
   /** Ends the wait, not the message: a target that is down gets it when it is back, if the lane keeps it that long. */
   readonly signal?: AbortSignal
+}
+
+/** What a reload has done. */
+export interface Reloaded {
+  /** Of the config that holds now: the one in health and metrics. */
+  readonly hash: string
+  readonly diff: ConfigDiff
+  /** Resolves when what was replaced has delivered what it held, and has ended; never rejects. */
+  readonly drained: Promise<void>
 }
 
 /** `fastify.araldo`. */
@@ -41,7 +52,33 @@ export interface Araldo extends RelayView {
   subscribe(endpoint: string, handler: MessageHandler, options?: SubscribeOptions): () => void
   /** The same as an async iterator: `for await (const message of fastify.araldo.subscribe('audit'))`. */
   subscribe(endpoint: string, options?: IterateOptions): AsyncIterableIterator<Message>
+  /**
+   * Puts another config to work while everything runs. Endpoints and lanes that it leaves as they are go on as they
+   * are, with their connections and what waits in them; the others are replaced, the new before the old has ended.
+   * Either all of it happens, or nothing: then it rejects, and the config that held before still does.
+   * @param config a path, YAML text, or an object of the same shape. Left out: the file that was loaded at first.
+   * @throws ARALDO_ERR_CONFIG, ARALDO_ERR_RELOAD_REFUSED, ARALDO_ERR_RELOADING, ARALDO_ERR_CLOSING and what types throw
+   */
+  reload(config?: string | object): Promise<Reloaded>
 }
+
+/** What a reload does to the relay, within one turn. */
+export interface Replacement {
+  readonly config: Config
+  readonly hash: string
+  /** All of them, by name; those that stay are the same objects. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>
+  readonly plan: RoutePlan
+}
+
+/** What a replacement left over: it takes nothing in any more, and ends with what it holds. */
+export interface Leftover {
+  readonly endpoints: readonly Endpoint[]
+  readonly lanes: readonly Lane[]
+}
+
+/** Does what {@link Araldo.reload} is asked for. */
+export type Reload = (config: string | object | undefined) => Promise<Reloaded>
 
 /** How long the start waits for endpoints' first attempts (milliseconds), so that a relay of live brokers starts up. */
 const FIRST_ATTEMPTS = 250
@@ -50,16 +87,44 @@ const FIRST_ATTEMPTS = 250
 const STOP_RESERVE = 3_000
 
 export class Relay implements Araldo {
-  readonly endpoints: ReadonlyMap<string, Endpoint>
   readonly router: Router
-  readonly config: Config
+  readonly #endpoints: Map<string, Endpoint>
+  /** Endpoints that a reload has taken out, until they have ended. */
+  readonly #leaving = new Set<Endpoint>()
+  readonly #log: RouterLog
+  #config: Config
+  #hash: string
+  #loadedAt = Date.now()
+  readonly #reloads = { applied: 0, refused: 0 }
+  #isStarted = false
+  /** The one that is under way. */
+  #reloading: Promise<Reloaded> | undefined
   #closing: Promise<void> | undefined
+  /** Set by the plugin; without it the config stays as it is. */
+  onReload: Reload | undefined
 
-  /** @param endpoints by name, one for each that the config declares. */
-  constructor(config: Config, endpoints: ReadonlyMap<string, Endpoint>, log: RouterLog) {
-    this.config = config
-    this.endpoints = endpoints
-    this.router = new Router(endpoints, config.routes, log, instanceOf(config))
+  /**
+   * @param endpoints by name, one for each that the config declares.
+   * @param hash the config's.
+   */
+  constructor(config: Config, endpoints: ReadonlyMap<string, Endpoint>, log: RouterLog, hash = '') {
+    this.#config = config
+    this.#hash = hash
+    this.#endpoints = new Map(endpoints)
+    this.#log = log
+    this.router = new Router(this.#endpoints, config.routes, log, instanceOf(config))
+  }
+
+  get endpoints(): ReadonlyMap<string, Endpoint> {
+    return this.#endpoints
+  }
+
+  get config(): Config {
+    return this.#config
+  }
+
+  get configuration(): ConfigurationView {
+    return { hash: this.#hash, loadedAt: this.#loadedAt, reloads: { ...this.#reloads } }
   }
 
   get routes(): readonly RouteView[] {
@@ -114,6 +179,25 @@ export class Relay implements Araldo {
     return this.router.watch(trace)
   }
 
+  async reload(config?: string | object): Promise<Reloaded> {
+    if (this.closing) throw new errors.CLOSING()
+    if (!this.#isStarted || this.onReload === undefined)
+      throw new errors.RELOAD_REFUSED('the relay has not started yet')
+    if (this.#reloading !== undefined) throw new errors.RELOADING()
+    this.#reloading = this.onReload(config)
+    try {
+      const reloaded = await this.#reloading
+      this.#reloads.applied++
+      this.#loadedAt = Date.now()
+      return reloaded
+    } catch (error) {
+      this.#reloads.refused++
+      throw error
+    } finally {
+      this.#reloading = undefined
+    }
+  }
+
   /**
    * Starts every endpoint, targets first. Resolves when the first attempts have ended or 250 ms have passed: a broker
    * that is down never blocks boot. Waits for those that the config calls required.
@@ -122,14 +206,45 @@ export class Relay implements Araldo {
    */
   async start(timeout: number): Promise<void> {
     if (this.closing) return
-    const endpoints = [...this.endpoints.values()]
+    const endpoints = [...this.#endpoints.values()]
+    const required = this.#config.endpoints.filter((endpoint) => endpoint.required)
+    await this.startThese(endpoints, FIRST_ATTEMPTS)
+    await Promise.all(required.map(({ name }) => (this.#endpoints.get(name) as Endpoint).whenUp(timeout)))
+    this.#isStarted = true
+    for (const endpoint of endpoints) endpoint.announceBegin()
+  }
+
+  /** Starts endpoints, those that are no sources first, and waits for their first attempts, but not for long. */
+  async startThese(endpoints: readonly Endpoint[], patience: number): Promise<void> {
     const firsts = endpoints.map((endpoint) => firstAttempt(endpoint))
-    const isSource = (endpoint: Endpoint): boolean => this.router.routes.has(endpoint.name)
-    for (const endpoint of endpoints) if (!isSource(endpoint)) endpoint.start()
+    for (const endpoint of endpoints) if (!endpoint.hasRoute) endpoint.start()
     for (const endpoint of endpoints) endpoint.start()
-    await within(FIRST_ATTEMPTS, Promise.all(firsts))
-    const required = this.config.endpoints.filter((endpoint) => endpoint.required)
-    await Promise.all(required.map(({ name }) => (this.endpoints.get(name) as Endpoint).whenUp(timeout)))
+    await within(patience, Promise.all(firsts))
+  }
+
+  /** Puts another config to work, within the turn. What is left over is to be {@link retire | retired} in the same turn. */
+  replace({ config, hash, endpoints, plan }: Replacement): Leftover {
+    const leaving = new Set([...this.#endpoints.values()].filter((each) => endpoints.get(each.name) !== each))
+    const lanes = this.router.apply(plan, leaving)
+    this.#endpoints.clear()
+    for (const [name, endpoint] of endpoints) this.#endpoints.set(name, endpoint)
+    for (const endpoint of leaving) this.#leaving.add(endpoint)
+    this.#config = config
+    this.#hash = hash
+    return { endpoints: [...leaving], lanes }
+  }
+
+  /**
+   * Lets what was replaced end in order: its endpoints take nothing in from this turn on, its lanes deliver what they
+   * hold, by the endpoints that they had; what is left after `timeout` milliseconds is told to its sources as
+   * `closing`. Never rejects.
+   */
+  async retire({ endpoints, lanes }: Leftover, timeout: number): Promise<void> {
+    const deadline = performance.now() + timeout
+    await within(timeout, Promise.all(endpoints.map((endpoint) => endpoint.pause())))
+    await this.router.retire(lanes, Math.max(0, deadline - performance.now()))
+    await within(STOP_RESERVE, Promise.all(endpoints.map((endpoint) => endpoint.stop())))
+    for (const endpoint of endpoints) this.#leaving.delete(endpoint)
   }
 
   /**
@@ -144,18 +259,25 @@ export class Relay implements Araldo {
   async #close(timeout: number): Promise<void> {
     const deadline = performance.now() + timeout
     const left = (reserve = 0): number => Math.max(0, deadline - performance.now() - reserve)
-    const endpoints = [...this.endpoints.values()]
+    const endpoints = [...this.#endpoints.values(), ...this.#leaving]
     const forEndpoints = Math.min(STOP_RESERVE, timeout / 2)
     await within(left(forEndpoints), Promise.all(endpoints.map((endpoint) => endpoint.pause())))
     await within(left(forEndpoints), this.router.whenEmpty())
+    const { messages } = this.router
+    if (messages > 0) this.#log.warn({ messages }, 'not everything could be delivered before the end')
     // Before the endpoints: what is left is settled by sources that still have their link.
     this.router.close()
     await within(left(), Promise.all(endpoints.map((endpoint) => endpoint.stop())))
+    // It has seen that the relay closes, and takes back what it had begun.
+    await within(
+      left(),
+      this.#reloading?.catch(() => {}),
+    )
   }
 
   #endpoint(name: string): Endpoint {
-    const endpoint = this.endpoints.get(name)
-    if (endpoint === undefined) throw new errors.UNKNOWN_ENDPOINT(name, [...this.endpoints.keys()].join(', '))
+    const endpoint = this.#endpoints.get(name)
+    if (endpoint === undefined) throw new errors.UNKNOWN_ENDPOINT(name, [...this.#endpoints.keys()].join(', '))
     return endpoint
   }
 }

@@ -1,137 +1,61 @@
 /**
- * Floor 4. The router: routes compiled at start to flat arrays of lanes, one array per source.
+ * Floor 4. The router: routes compiled to flat arrays of lanes, one array per source, and exchanged while they run.
  *
- * Knows the Endpoint contract only: no Fastify, no protocol. Per message it runs a loop over the lanes; it allocates
- * only when the source wants to know what became of the message.
+ * Knows the Endpoint contract only: no Fastify, no protocol. Per message it runs a loop over the lanes (route.ts); it
+ * allocates only when the source wants to know what became of the message.
  */
 import type { LaneConfig, RouteConfig } from './config.ts'
+import { within } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
-import { errors, isRetryable, reasonOf } from './errors.ts'
+import { reasonOf } from './errors.ts'
+import { laneFingerprint } from './fingerprint.ts'
 import { carriesHops, HopGuard, randomInstance } from './hops.ts'
-import { Lane, type Outcome, type Settlement, type Trace } from './lane.ts'
+import { Lane, type Outcome, type Trace } from './lane.ts'
 import type { Message } from './message.ts'
+import { Route, type RouterLog } from './route.ts'
 import { compileSteps } from './steps.ts'
-import type { DropReason, Settle } from './types.ts'
+import type { DropReason } from './types.ts'
 
-/** The part of a logger that the router needs. */
-export interface RouterLog {
-  info(fields: object, text: string): void
-  warn(fields: object, text: string): void
-  error(fields: object, text: string): void
-}
-
-/** Messages that one message may bring about at its own source, at once: more are a loop without end. */
-const MAX_NESTED = 10_000
-
-/** A source and its lanes, in the order of the config. */
-export class Route {
-  readonly source: string
-  readonly lanes: readonly Lane[]
-  readonly #required: number
-  readonly #log: RouterLog
-  /** A message is on its way to the lanes: what its targets feed in meanwhile comes after it. */
-  #isBusy = false
-  readonly #nested: { readonly message: Message; readonly settle: Settle | undefined }[] = []
-
-  constructor(source: string, lanes: readonly Lane[], log: RouterLog) {
-    this.source = source
-    this.lanes = lanes
-    this.#required = lanes.filter((lane) => !lane.optional).length
-    this.#log = log
-  }
-
-  /**
-   * Hands the message to every lane. Never throws, whatever an endpoint does; `settle` is called once, after every lane
-   * has the message. What comes in before that, because a target or the source answers to it with another message, is
-   * handed on after it, so that all lanes see one order.
-   */
-  accept(message: Message, settle: Settle | undefined): void {
-    if (this.#isBusy) {
-      if (this.#nested.length < MAX_NESTED) this.#nested.push({ message, settle })
-      else this.#refuse(message, settle)
-      return
-    }
-    this.#isBusy = true
-    this.#hand(message, settle)
-    if (this.#nested.length > 0) this.#handNested()
-    this.#isBusy = false
-  }
-
-  #hand(message: Message, settle: Settle | undefined): void {
-    const settlement = settle === undefined ? undefined : this.#settlement(message, settle)
-    const lanes = this.lanes
-    for (let index = 0; index < lanes.length; index++) {
-      const lane = lanes[index] as Lane
-      lane.accept(message, lane.optional ? undefined : settlement)
-    }
-    settlement?.settle(null)
-  }
-
-  #handNested(): void {
-    // Those that come in meanwhile, too.
-    for (const { message, settle } of this.#nested) this.#hand(message, settle)
-    this.#nested.length = 0
-  }
-
-  #refuse(message: Message, settle: Settle | undefined): void {
-    const settlement = settle === undefined ? undefined : this.#settlement(message, settle)
-    const error = new errors.FEEDBACK(this.source, MAX_NESTED)
-    for (const lane of this.lanes) lane.refuse(message, error, lane.optional ? undefined : settlement)
-    settlement?.settle(null)
-  }
-
-  /** One share more than there are required lanes: the route's own, which it gives when every lane has the message. */
-  #settlement(message: Message, settle: Settle): RequiredLanes {
-    return new RequiredLanes(message, this.#required + 1, settle, this.#log)
-  }
-}
-
-/** Counts the shares of one message down; the last one settles the source. */
-class RequiredLanes implements Settlement {
-  readonly #message: Message
-  readonly #settle: Settle
-  readonly #log: RouterLog
-  #remaining: number
-  #failures: Error[] | undefined
-
-  constructor(message: Message, remaining: number, settle: Settle, log: RouterLog) {
-    this.#message = message
-    this.#remaining = remaining
-    this.#settle = settle
-    this.#log = log
-  }
-
-  settle(error: Error | null): void {
-    if (error !== null) (this.#failures ??= []).push(error)
-    this.#remaining--
-    if (this.#remaining !== 0) return
-    try {
-      this.#settle(this.#failures === undefined ? null : this.#errorOf(this.#failures))
-    } catch (err) {
-      this.#log.error({ err, route: this.#message.source }, 'a source failed to settle a message')
-    }
-  }
-
-  #errorOf(failures: readonly Error[]): Error {
-    const { id, source } = this.#message
-    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
-    const Undelivered = failures.some(isRetryable) ? errors.UNDELIVERED : errors.UNDELIVERABLE
-    return new Undelivered(id, source, failures.map(reasonOf).join('; '), { cause })
-  }
-}
+export type { RouterLog } from './route.ts'
 
 /** Every drop is counted; a lane that drops is logged at most once in so many milliseconds, with how many it was. */
 const DROP_LOG_INTERVAL = 1_000
 
+/** Routes that are made and not in use yet: see {@link Router.plan}. */
+export interface RoutePlan {
+  readonly routes: readonly PlannedRoute[]
+  /** Lanes that were made for it. */
+  readonly made: readonly Lane[]
+  /** Sources that it has bound. */
+  readonly bound: readonly Endpoint[]
+}
+
+interface PlannedRoute {
+  readonly route: Route
+  readonly source: Endpoint
+  readonly lanes: readonly Lane[]
+}
+
+/** What a lane was made from: the same again is the same lane. */
+interface Origin {
+  readonly source: Endpoint
+  readonly deadLetters: Endpoint | undefined
+  readonly fingerprint: string
+}
+
 export class Router {
-  /** By source, in the order of the config. */
-  readonly routes: ReadonlyMap<string, Route>
+  readonly #routes = new Map<string, Route>()
+  readonly #sources = new Map<string, Endpoint>()
+  readonly #origins = new WeakMap<Lane, Origin>()
+  /** Lanes of routes that there were: they take nothing in any more, and end with what they hold. */
+  readonly #retired = new Set<Lane>()
   readonly #log: RouterLog
+  readonly #instance: string
   readonly #traces = new Set<Trace>()
   readonly #silenced = new Map<Lane, number>()
   #dropTimer: NodeJS.Timeout | undefined
   /** When it was logged last that dead letters of the lane cannot be written (milliseconds, monotonic). */
-  readonly #refusedAt = new Map<Lane, number>()
+  readonly #refusedAt = new WeakMap<Lane, number>()
   #closed = false
 
   /**
@@ -146,51 +70,138 @@ export class Router {
     instance = randomInstance(),
   ) {
     this.#log = log
-    const routes = new Map<string, Route>()
-    for (const config of configs) {
-      const source = endpoints.get(config.source) as Endpoint
-      const lanes = config.lanes.map((lane) => {
-        const { deadLetter } = lane.delivery
-        return new Lane({
-          source,
-          target: endpoints.get(lane.to) as Endpoint,
-          steps: compileSteps(lane.steps),
-          hops: this.#hopGuard(config.source, lane, endpoints.get(lane.to) as Endpoint, instance),
-          optional: lane.optional,
-          delivery: lane.delivery,
-          deadLetters: deadLetter === undefined ? undefined : endpoints.get(deadLetter),
-          onDrop: this.#onDrop,
-          onDeadLetterRefused: this.#onDeadLetterRefused,
-        })
-      })
-      const route = new Route(config.source, lanes, log)
-      routes.set(config.source, route)
-      source.bind((message, settle) => route.accept(message, settle))
-    }
-    this.routes = routes
+    this.#instance = instance
+    this.apply(this.plan(endpoints, configs), new Set())
   }
 
-  #hopGuard(source: string, lane: LaneConfig, target: Endpoint, instance: string): HopGuard | undefined {
+  /** By source, in the order of the config. Live. */
+  get routes(): ReadonlyMap<string, Route> {
+    return this.#routes
+  }
+
+  /**
+   * Makes what other routes need and is not there; what is there stays as it is and in use. A lane lives on where its
+   * ends are the same endpoints and it does the same. Sources that had no route are bound to one that refuses what
+   * comes in, so that they can be started: {@link apply} opens it, {@link discard} takes it back.
+   */
+  plan(endpoints: ReadonlyMap<string, Endpoint>, configs: readonly RouteConfig[]): RoutePlan {
+    const made: Lane[] = []
+    const bound: Endpoint[] = []
+    const routes = configs.map(({ source: name, lanes }): PlannedRoute => {
+      const source = endpoints.get(name) as Endpoint
+      const isKnown = this.#sources.get(name) === source
+      const route = isKnown ? (this.#routes.get(name) as Route) : new Route(name, this.#log)
+      if (!isKnown) {
+        source.bind((message, settle) => route.accept(message, settle))
+        bound.push(source)
+      }
+      const known = isKnown ? route.lanes : []
+      return { route, source, lanes: lanes.map((lane) => this.#lane(lane, source, endpoints, known, made)) }
+    })
+    return { routes, made, bound }
+  }
+
+  /**
+   * Puts a plan to work, within the turn: each message goes by the old routes or by the new ones.
+   * @param leaving endpoints that are about to end: what they still bring goes on by the routes that they had.
+   * @returns lanes that there are not any more: see {@link retire}.
+   */
+  apply({ routes }: RoutePlan, leaving: ReadonlySet<Endpoint>): readonly Lane[] {
+    const staying = new Set(routes.flatMap(({ lanes }) => lanes))
+    const retired = [...this.lanes()].filter((lane) => !staying.has(lane))
+    const sources = new Set(routes.map(({ source }) => source))
+    for (const source of this.#sources.values()) {
+      if (!sources.has(source) && !leaving.has(source)) source.bind(undefined)
+    }
+    this.#routes.clear()
+    this.#sources.clear()
+    for (const { route, source, lanes } of routes) {
+      route.open(lanes)
+      this.#routes.set(route.source, route)
+      this.#sources.set(route.source, source)
+    }
+    for (const lane of retired) this.#retired.add(lane)
+    this.#applyTraces()
+    return retired
+  }
+
+  /** Takes a plan back that was not applied. */
+  discard({ made, bound }: RoutePlan): void {
+    for (const lane of made) lane.close()
+    for (const source of bound) source.bind(undefined)
+  }
+
+  /**
+   * Resolves when the lanes that {@link apply} returned have delivered what they held, or `timeout` milliseconds have
+   * passed; then they are closed: what is left is told to its sources as `closing`.
+   */
+  async retire(lanes: readonly Lane[], timeout: number): Promise<void> {
+    await within(timeout, Promise.all(lanes.map((lane) => lane.whenEmpty())))
+    for (const lane of lanes) {
+      lane.close()
+      this.#retired.delete(lane)
+      this.#silenced.delete(lane)
+    }
+  }
+
+  #lane(
+    config: LaneConfig,
+    source: Endpoint,
+    endpoints: ReadonlyMap<string, Endpoint>,
+    known: readonly Lane[],
+    made: Lane[],
+  ): Lane {
+    const { delivery, optional } = config
+    const target = endpoints.get(config.to) as Endpoint
+    const deadLetters = delivery.deadLetter === undefined ? undefined : endpoints.get(delivery.deadLetter)
+    const fingerprint = laneFingerprint(config)
+    const same = known.find((lane) => {
+      const origin = this.#origins.get(lane)
+      return lane.target === target && origin?.deadLetters === deadLetters && origin?.fingerprint === fingerprint
+    })
+    if (same !== undefined) return same
+    const lane = new Lane({
+      source,
+      target,
+      steps: compileSteps(config.steps),
+      hops: this.#hopGuard(source.name, config, target),
+      optional,
+      delivery,
+      deadLetters,
+      onDrop: this.#onDrop,
+      onDeadLetterRefused: this.#onDeadLetterRefused,
+    })
+    this.#origins.set(lane, { source, deadLetters, fingerprint })
+    made.push(lane)
+    return lane
+  }
+
+  #hopGuard(source: string, lane: LaneConfig, target: Endpoint): HopGuard | undefined {
     if (lane.mayLoop === true || !carriesHops(target.capabilities.target)) return undefined
     const text = 'a message came round: it is not delivered twice. This is logged once, and counted as looped'
     const onFirstLoop = (): void => this.#log.info({ source, target: target.name }, text)
-    return new HopGuard({ instance, endpoint: target.name, onFirstLoop })
+    return new HopGuard({ instance: this.#instance, endpoint: target.name, onFirstLoop })
   }
 
+  /** Those that messages go into. */
   *lanes(): IterableIterator<Lane> {
-    for (const route of this.routes.values()) yield* route.lanes
+    for (const route of this.#routes.values()) yield* route.lanes
   }
 
-  /** Messages that are under way in lanes. */
+  /** Messages that are under way in lanes, retired ones too. */
   get messages(): number {
     let total = 0
-    for (const lane of this.lanes()) total += lane.messages
+    for (const lane of this.#all()) total += lane.messages
     return total
   }
 
   /** Resolves when nothing is under way in any lane that was so at the call. */
   async whenEmpty(): Promise<void> {
-    await Promise.all([...this.lanes()].map((lane) => lane.whenEmpty()))
+    await Promise.all(this.#all().map((lane) => lane.whenEmpty()))
+  }
+
+  #all(): Lane[] {
+    return [...this.lanes(), ...this.#retired]
   }
 
   /**
@@ -212,7 +223,7 @@ export class Router {
    */
   close(): void {
     this.#closed = true
-    for (const lane of this.lanes()) lane.close()
+    for (const lane of this.#all()) lane.close()
     clearTimeout(this.#dropTimer)
     this.#dropTimer = undefined
     this.#silenced.clear()
@@ -223,7 +234,7 @@ export class Router {
     const showAll: Trace = (lane, message, outcome) => {
       for (const trace of traces) this.#show(trace, lane, message, outcome)
     }
-    for (const lane of this.lanes()) lane.trace = traces.length === 0 ? undefined : showAll
+    for (const lane of this.#all()) lane.trace = traces.length === 0 ? undefined : showAll
   }
 
   /** Who only watches must not harm what is watched: a trace that throws is not called again. */

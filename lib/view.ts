@@ -44,7 +44,17 @@ export interface RouteView {
   readonly lanes: readonly LaneView[]
 }
 
+/** The config that holds. */
+export interface ConfigurationView {
+  /** The same for configs that do the same; says nothing of what is in them. */
+  readonly hash: string
+  /** Milliseconds since the epoch. */
+  readonly loadedAt: number
+  readonly reloads: { readonly applied: number; readonly refused: number }
+}
+
 export interface RelayView {
+  readonly configuration: ConfigurationView
   /** By name, in the order of the config. */
   readonly endpoints: ReadonlyMap<string, EndpointView>
   /** In the order of the config. */

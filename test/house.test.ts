@@ -22,11 +22,20 @@ const FLOORS: readonly (readonly string[])[] = [
   ],
   [
     ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],
-    ...['dead-letters.ts', 'steps.ts', 'view.ts', 'discovery.ts'],
+    ...[
+      'dead-letters.ts',
+      'steps.ts',
+      'view.ts',
+      'discovery.ts',
+      'fingerprint.ts',
+      'diff.ts',
+      'marshaller-type.ts',
+      'endpoint-hooks.ts',
+    ],
   ],
   ['endpoints/', 'marshallers/', 'http/'],
-  ['router.ts'],
-  ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts'],
+  ['router.ts', 'route.ts'],
+  ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts', 'reload.ts', 'factory.ts', 'annex.ts', 'late-routes.ts'],
   ['cli.ts', 'cli/', 'testing/'],
 ]
 

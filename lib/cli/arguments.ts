@@ -6,21 +6,26 @@ export const USAGE = `araldo: a relay between browsers and message brokers, and 
 Usage
   araldo [-c PATH]         run the relay that the config declares
   araldo check [-c PATH]   validate the config; print endpoints, routes and capabilities
+  araldo diff OLD NEW      print what a reload from the one config to the other would change
   araldo schema            print the config's JSON Schema, for editors
 
 Options
   -c, --config=PATH        the config (default: araldo.yaml in the current folder)
   -h, --help               print this
       --version            print araldo's version
+
+SIGHUP makes a running relay read its config again. Exit codes: 0 as asked, 1 it could not be done, 2 the command line
+makes no sense; of diff: 0 no difference, 1 differences, 2 trouble.
 `
 
-export const COMMANDS = ['run', 'check', 'schema'] as const
+export const COMMANDS = ['run', 'check', 'diff', 'schema'] as const
 export type CommandName = (typeof COMMANDS)[number]
 
 export type Arguments =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
-  | { readonly kind: CommandName; readonly config: string }
+  | { readonly kind: 'diff'; readonly before: string; readonly after: string }
+  | { readonly kind: Exclude<CommandName, 'diff'>; readonly config: string }
 
 /** A command line that cannot be understood; its message is one line. */
 export class UsageError extends Error {}
@@ -35,9 +40,18 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (command === undefined) {
     throw new UsageError(`no command is named '${name}'${hint('araldo', name)}`)
   }
+  if (command === 'diff') return parseDiff(rest, values.config)
   const [more] = rest
   if (more !== undefined) throw new UsageError(`'${more}' is one argument too many${hint(`araldo ${name}`, more)}`)
   return { kind: command, config: values.config ?? 'araldo.yaml' }
+}
+
+function parseDiff(paths: readonly string[], config: string | undefined): Arguments {
+  const [before, after, more] = paths
+  if (config !== undefined) throw new UsageError('diff takes its two configs without -c: araldo diff OLD NEW')
+  if (before === undefined || after === undefined) throw new UsageError('diff takes two configs: araldo diff OLD NEW')
+  if (more !== undefined) throw new UsageError(`'${more}' is one argument too many: araldo diff OLD NEW`)
+  return { kind: 'diff', before, after }
 }
 
 /** For who leaves the -c out. */

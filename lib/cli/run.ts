@@ -1,7 +1,8 @@
 /** Floor 6. `araldo`: a Fastify server with nothing on it but the relay, from the first log line to the exit code. */
+import { closeSync, openSync } from 'node:fs'
 import closeWithGrace from 'close-with-grace'
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { type Config, loadConfig } from '../config.ts'
+import { type Config, ConfigError, formatDiagnostic, loadConfig } from '../config.ts'
 import { reasonOf } from '../errors.ts'
 import araldo, { createRegistries } from '../plugin.ts'
 import { loggerLevel } from '../types.ts'
@@ -16,8 +17,9 @@ const MIN_PLUGIN_TIMEOUT = 10_000
 const FATAL_SIGNALS = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const
 
 /**
- * Runs until a signal comes. On SIGINT, SIGTERM, SIGQUIT or SIGHUP the relay ends in order within
- * `global.shutdown-timeout` and the process exits with 0; a second signal ends it at once, with 1.
+ * Runs until a signal comes. On SIGINT, SIGTERM or SIGQUIT the relay ends in order within `global.shutdown-timeout` and
+ * the process exits with 0; a second signal ends it at once, with 1. On SIGHUP it reads its config again; where that
+ * says that its terminal is gone, it ends.
  *
  * @param path of the config.
  * @throws where it cannot start: the error's message is one line for people.
@@ -35,23 +37,64 @@ export async function run(path: string): Promise<void> {
     pluginTimeout: Math.max(MIN_PLUGIN_TIMEOUT, shutdownTimeout),
   })
   const grace = closeWithGrace(
-    { delay: shutdownTimeout, logger: fastify.log, skip: [...FATAL_SIGNALS] },
+    { delay: shutdownTimeout, logger: fastify.log, skip: [...FATAL_SIGNALS, 'SIGHUP'] },
     async ({ signal, err }) => {
       if (err !== undefined) fastify.log.fatal({ err }, 'ending: something was left unhandled')
       else fastify.log.info({ signal }, 'ending')
       await fastify.close()
     },
   )
+  const reload = reloader(fastify)
+  const hasTerminal = process.stdin.isTTY || process.stdout.isTTY
+  const onHangUp = (): void => {
+    if (hasTerminal && !hasControllingTerminal()) grace.close()
+    else void reload()
+  }
+  process.on('SIGHUP', onHangUp)
   try {
     await fastify.register(araldo, { config })
     await fastify.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
   } catch (error) {
     // What it would do when the process has nothing left to do is to exit with 0.
     grace.uninstall()
+    process.off('SIGHUP', onHangUp)
     await fastify.close()
     throw new Error(startError(error, config), { cause: error })
   }
   announce(fastify)
+}
+
+/** Reads the config again. What comes while it does makes it do so once more. Never rejects. */
+function reloader(fastify: FastifyInstance): () => Promise<void> {
+  let isRunning = false
+  let isAskedAgain = false
+  return async () => {
+    isAskedAgain = true
+    if (isRunning) return
+    isRunning = true
+    while (isAskedAgain) {
+      isAskedAgain = false
+      try {
+        if (fastify.hasDecorator('araldo')) await fastify.araldo.reload()
+        else fastify.log.warn('not reloaded: the relay has not started yet')
+      } catch (error) {
+        const problems =
+          error instanceof ConfigError ? error.diagnostics.map((each) => formatDiagnostic(each)) : [reasonOf(error)]
+        fastify.log.error({ problems }, 'not reloaded: the config that held before still does')
+      }
+    }
+    isRunning = false
+  }
+}
+
+/** A terminal that is closed says so by the same signal. */
+function hasControllingTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Lines for people on a terminal, JSON lines elsewhere. */

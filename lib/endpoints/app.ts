@@ -171,5 +171,6 @@ export const endpointApp = defineEndpoint<object>({
     source: { ack: true, pause: false, replay: false, headers: true, topics: true },
     target: { confirm: false, headers: true, topics: true, echo: false },
   }),
+  adoptsRoutes: true,
   plugin: async (_scope, context) => context.attach(new AppEndpoint(context)),
 })

@@ -58,6 +58,10 @@ export class MockEndpoint extends Endpoint<MockOptions> {
     clearInterval(this.#timer)
   }
 
+  protected override begin(): void {
+    this.emit()
+  }
+
   /** What it was sent, oldest first; at most `keep`. */
   get kept(): readonly KeptMessage[] {
     return [...this.#kept.slice(this.#oldest), ...this.#kept.slice(0, this.#oldest)]
@@ -128,10 +132,6 @@ export const endpointMock = defineEndpoint<MockOptions>({
     target: { confirm: false, headers: true, topics: true, echo: false, shared: channel !== undefined },
   }),
   hears: ({ channel }, sender) => channel !== undefined && channel === sender.channel,
-  plugin: async (scope, context) => {
-    const endpoint = new MockEndpoint(context)
-    context.attach(endpoint)
-    // Runs after the relay's own: by then every endpoint has been started.
-    scope.addHook('onReady', async () => endpoint.emit())
-  },
+  adoptsRoutes: true,
+  plugin: async (_scope, context) => context.attach(new MockEndpoint(context)),
 })

@@ -120,6 +120,32 @@ const ENDPOINTS: readonly Family[] = [
   },
 ]
 
+const CONFIG: readonly Family[] = [
+  {
+    name: 'config_info',
+    help: 'The config that holds, by its hash; always 1.',
+    type: 'gauge',
+    labels: ['hash'],
+    read: ({ relay }, emit) => emit({ hash: relay.configuration.hash }, 1),
+  },
+  {
+    name: 'config_loaded_timestamp_seconds',
+    help: 'When the config that holds was loaded, at the start or by a reload.',
+    type: 'gauge',
+    labels: [],
+    read: ({ relay }, emit) => emit({}, relay.configuration.loadedAt / 1_000),
+  },
+  {
+    name: 'config_reloads_total',
+    help: 'Reloads, by result: applied or refused.',
+    type: 'counter',
+    labels: ['result'],
+    read: ({ relay }, emit) => {
+      for (const [result, count] of Object.entries(relay.configuration.reloads)) emit({ result }, count)
+    },
+  },
+]
+
 const REQUESTS: readonly Family[] = [
   {
     name: 'http_requests_total',
@@ -133,7 +159,7 @@ const REQUESTS: readonly Family[] = [
 ]
 
 /** Every metric whose values are read from a relay, but for the endpoints' own figures. */
-export const FAMILIES: readonly Family[] = [...LANES, ...ENDPOINTS, ...REQUESTS]
+export const FAMILIES: readonly Family[] = [...LANES, ...ENDPOINTS, ...CONFIG, ...REQUESTS]
 
 /** A key of an endpoint's figures that can be part of a metric's name. */
 const KEY = /^[a-z][A-Za-z0-9]{0,63}$/

@@ -1,6 +1,6 @@
 /**
  * Floor 3. Health for monitors: `live` says that the process serves, `ready` that every endpoint is up. Neither says
- * anything that a stranger must not know: names, states and reasons only.
+ * anything that a stranger must not know: names, states, reasons and the config's hash only.
  */
 import type { FastifyInstance } from 'fastify'
 import type { RelayView } from '../view.ts'
@@ -17,9 +17,10 @@ const MAX_REASON = 300
 const text = { type: 'string' }
 const endpoint = { type: 'object', properties: { name: text, type: text, state: text, reason: text } }
 const status = { type: 'object', properties: { status: text } }
+const ready = { type: 'object', properties: { status: text, config: text } }
 const unavailable = {
   type: 'object',
-  properties: { status: text, reason: text, endpoints: { type: 'array', items: endpoint } },
+  properties: { status: text, reason: text, config: text, endpoints: { type: 'array', items: endpoint } },
 }
 
 /** `GET {prefix}/live` and `GET {prefix}/ready`. */
@@ -32,18 +33,20 @@ export function registerHealth(scope: FastifyInstance, relay: RelayView, prefix:
     return { status: 'live' }
   })
 
-  const schema = { response: { 200: status, 503: unavailable } }
+  const schema = { response: { 200: ready, 503: unavailable } }
   scope.get(`${prefix}/ready`, { ...options, schema }, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     const endpoints = [...relay.endpoints.values()]
       .filter(({ state }) => state !== 'up')
       .map(({ name, type, state, reason = state }) => ({ name, type, state, reason: show(reason, MAX_REASON) }))
+    const { hash: config } = relay.configuration
     if (relay.closing) {
       reply.code(503)
-      return { status: 'closing', reason: 'the relay is shutting down', endpoints }
+      return { status: 'closing', reason: 'the relay is shutting down', config, endpoints }
     }
-    if (endpoints.length === 0) return { status: 'ready' }
+    if (endpoints.length === 0) return { status: 'ready', config }
     reply.code(503)
-    return { status: 'unavailable', reason: `not up: ${endpoints.map(({ name }) => name).join(', ')}`, endpoints }
+    const reason = `not up: ${endpoints.map(({ name }) => name).join(', ')}`
+    return { status: 'unavailable', reason, config, endpoints }
   })
 }

@@ -28,8 +28,8 @@ export interface MonitoringContext {
   readonly requests?: RequestCounts | undefined
   /** The config's `global.console`. */
   readonly console?: boolean
-  /** Values of the config that must not be shown. */
-  readonly secrets?: Iterable<string>
+  /** Values of the config that must not be shown. More may come, none may go. */
+  readonly secrets?: ReadonlySet<string>
 }
 
 /**
@@ -40,7 +40,7 @@ export async function registerMonitoring(
   scope: FastifyInstance,
   relay: RelayView,
   options: MonitoringOptions,
-  { requests = new RequestCounts(), secrets = [], ...context }: MonitoringContext = {},
+  { requests = new RequestCounts(), secrets = new Set(), ...context }: MonitoringContext = {},
 ): Promise<void> {
   const { health = true, metrics = true, console = context.console ?? false } = options
   const show = createShow(secrets)

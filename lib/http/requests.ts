@@ -4,6 +4,13 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route hands its requests over to others. */
+    araldoPassage?: true
+  }
+}
+
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 export interface RequestLabels {
@@ -27,6 +34,8 @@ export class RequestCounts {
   }
 
   readonly onResponse = (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    // Whom it was handed over to counts it.
+    if (request.routeOptions.config.araldoPassage === true) return done()
     const method = METHODS.has(request.method) ? request.method : 'OTHER'
     const route = request.routeOptions.url ?? 'unmatched'
     const status = `${Math.floor(reply.statusCode / 100)}xx`

@@ -10,15 +10,17 @@ const MASK = '***'
 /** Control characters, and those that turn the direction of the text around them. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu
 
-/** @param secrets what must not be shown, wherever it stands in a text. */
-export function createShow(secrets: Iterable<string>): Show {
-  // Longest first: a secret may be a part of another one.
-  const hidden = [...secrets]
-    .filter((secret) => secret.length >= MIN_SECRET_LENGTH)
-    .toSorted((one, other) => other.length - one.length)
-  const longest = hidden[0]?.length ?? 0
+/** @param secrets what must not be shown, wherever it stands in a text. More may come, none may go. */
+export function createShow(secrets: ReadonlySet<string>): Show {
+  let hidden: readonly string[] = []
+  let known = 0
 
   return (text, limit) => {
+    if (known !== secrets.size) {
+      known = secrets.size
+      hidden = longestFirst(secrets)
+    }
+    const longest = hidden[0]?.length ?? 0
     // The work is bounded, too. What is left of a secret at the cut is shorter than the longest one, and cut off.
     const isCut = text.length > limit + longest
     let shown = isCut ? text.slice(0, limit + longest) : text
@@ -27,4 +29,10 @@ export function createShow(secrets: Iterable<string>): Show {
     if (isCut || shown.length > limit) shown = `${shown.slice(0, limit - 1)}…`
     return shown.replace(UNPRINTABLE, '\uFFFD')
   }
+}
+
+/** A secret may be a part of another one. */
+function longestFirst(secrets: ReadonlySet<string>): string[] {
+  const hidden = [...secrets].filter((secret) => secret.length >= MIN_SECRET_LENGTH)
+  return hidden.toSorted((one, other) => other.length - one.length)
 }

@@ -252,7 +252,8 @@ function bigRelay(endpoints: number, characters: number): RelayView {
     },
   ]
   const names = Array.from({ length: endpoints }, (_none, index) => `e${index}`)
-  return { endpoints: new Map(names.map(view)), routes: [], closing: false, watch: () => () => {} }
+  const configuration = { hash: '', loadedAt: 0, reloads: { applied: 0, refused: 0 } }
+  return { endpoints: new Map(names.map(view)), routes: [], configuration, closing: false, watch: () => () => {} }
 }
 
 describe('a viewer who reads nothing', () => {

@@ -21,6 +21,7 @@ export const endpointWebSocket = defineEndpoint<WebSocketOptions>({
   description: 'Browsers and other WebSocket clients that connect to this server.',
   schema,
   websocket: true,
+  adoptsRoutes: true,
   check,
   capabilities: ({ topic, acknowledge }) => ({
     source: { ack: acknowledge === 'required', pause: true, replay: false, headers: true, topics: true },
