@@ -2,7 +2,7 @@
  * Floor 3. What is known of one connection that speaks `araldo.v1`: its messages that are not settled yet, bounded, and
  * the ids of those that were. It ends with the connection: what settles later is told to nobody.
  */
-import { createHmac } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** A message of the client's that has no answer yet. */
 export interface Flight {
@@ -65,11 +65,11 @@ export class Conversation {
 
   /**
    * The id that a message travels with: the same for the same id of the same session, also on another connection and
-   * at another relay. Nobody can make one of somebody else's ids who does not know the session, or the connection;
-   * neither can be told from the id.
+   * at another relay. Nobody can make one of somebody else's ids who does not know the session, or speak on the
+   * connection; neither can be told from the id.
    */
   messageId(id: string): string {
-    return createHmac('sha256', this.#namespace).update(id).digest('base64url').slice(0, ID_LENGTH)
+    return hash('sha256', `${this.#namespace}\n${id}`, 'base64url').slice(0, ID_LENGTH)
   }
 
   isInFlight(id: string): boolean {

@@ -63,10 +63,12 @@ function skipSpace(text: Buffer, from: number): number {
 
 /** Where the string that begins at `from` ends. */
 function stringEnd(text: Buffer, from: number): number {
-  for (let at = expect(text, from, QUOTE); at < text.length; at++) {
-    const byte = text[at]
-    if (byte === QUOTE) return at + 1
-    if (byte === BACKSLASH) at++
+  let at = text.indexOf(QUOTE, expect(text, from, QUOTE))
+  while (at !== -1) {
+    let escapes = at
+    while (text[escapes - 1] === BACKSLASH) escapes--
+    if ((at - escapes) % 2 === 0) return at + 1
+    at = text.indexOf(QUOTE, at + 1)
   }
   throw new Error('it is not valid JSON')
 }
