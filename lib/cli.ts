@@ -5,7 +5,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import module from 'node:module'
-import { type Arguments, parseArguments, USAGE, UsageError } from './cli/arguments.ts'
+import { type Arguments, parseArguments, USAGE } from './cli/arguments.ts'
+import { UsageError } from './cli/usage.ts'
 import { reasonOf } from './errors.ts'
 
 // Node 22 and later keep what they have compiled for the next start. The rest is loaded when it is needed.
@@ -48,6 +49,10 @@ async function perform(asked: Arguments): Promise<number> {
       process.stderr.write(warnings)
       process.stdout.write(tables)
       return 0
+    }
+    case 'dlq': {
+      const { deadLetters } = await import('./cli/dlq/index.ts')
+      return deadLetters(asked, process.stdout)
     }
     case 'diff': {
       const { diff } = await import('./cli/diff.ts')

@@ -1,5 +1,7 @@
 /** Floor 6. The command line: what was asked for, or what is wrong with the asking. */
 import { parseArgs } from 'node:util'
+import { type DeadLetterArguments, DEAD_LETTER_OPTIONS, parseDeadLetters } from './dlq/arguments.ts'
+import { UsageError } from './usage.ts'
 
 export const USAGE = `araldo: a relay between browsers and message brokers, and between brokers
 
@@ -8,27 +10,37 @@ Usage
   araldo check [-c PATH]   validate the config; print endpoints, routes and capabilities
   araldo diff OLD NEW      print what a reload from the one config to the other would change
   araldo schema            print the config's JSON Schema, for editors
+  araldo dlq ls [ENDPOINT]                  list the dead letters that a Redis stream keeps
+  araldo dlq show [ENDPOINT] ID             print one: why it failed, headers, payload
+  araldo dlq replay [ENDPOINT] ID…|--all    deliver them again; what is delivered leaves the stream
 
 Options
   -c, --config=PATH        the config (default: araldo.yaml in the current folder)
   -h, --help               print this
       --version            print araldo's version
 
+Options of dlq (ENDPOINT may be left out where the config has one stream of dead letters)
+      --route=SOURCE       only those that came in at this endpoint
+      --target=NAME        only those that were for this endpoint
+      --code=CODE          only those that failed for this error: ARALDO_ERR_TOO_LARGE
+      --limit=N            ls, replay: at most so many, oldest first (ls: 100)
+      --json               ls, show: a JSON object a line, payloads in base64
+      --to=NAME            replay: to this endpoint, not to the one that they were for
+      --dry-run            replay: say what would be delivered where, and deliver nothing
+
 SIGHUP makes a running relay read its config again. Exit codes: 0 as asked, 1 it could not be done, 2 the command line
 makes no sense; of diff: 0 no difference, 1 differences, 2 trouble.
 `
 
-export const COMMANDS = ['run', 'check', 'diff', 'schema'] as const
-export type CommandName = (typeof COMMANDS)[number]
+const COMMANDS = ['run', 'check', 'diff', 'schema', 'dlq'] as const
+type CommandName = (typeof COMMANDS)[number]
 
 export type Arguments =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | { readonly kind: 'diff'; readonly before: string; readonly after: string }
-  | { readonly kind: Exclude<CommandName, 'diff'>; readonly config: string }
-
-/** A command line that cannot be understood; its message is one line. */
-export class UsageError extends Error {}
+  | ({ readonly kind: 'dlq'; readonly config: string } & DeadLetterArguments)
+  | { readonly kind: Exclude<CommandName, 'diff' | 'dlq'>; readonly config: string }
 
 /** @param argv what follows the program's name. Throws {@link UsageError}. */
 export function parseArguments(argv: readonly string[]): Arguments {
@@ -40,10 +52,14 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (command === undefined) {
     throw new UsageError(`no command is named '${name}'${hint('araldo', name)}`)
   }
+  const config = values.config ?? 'araldo.yaml'
+  if (command === 'dlq') return { kind: command, config, ...parseDeadLetters(rest, values) }
+  const stray = Object.keys(DEAD_LETTER_OPTIONS).find((option) => option in values)
+  if (stray !== undefined) throw new UsageError(`'--${stray}' is an option of araldo dlq`)
   if (command === 'diff') return parseDiff(rest, values.config)
   const [more] = rest
   if (more !== undefined) throw new UsageError(`'${more}' is one argument too many${hint(`araldo ${name}`, more)}`)
-  return { kind: command, config: values.config ?? 'araldo.yaml' }
+  return { kind: command, config }
 }
 
 function parseDiff(paths: readonly string[], config: string | undefined): Arguments {
@@ -76,6 +92,7 @@ function strictly(argv: readonly string[]) {
       config: { type: 'string', short: 'c' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
+      ...DEAD_LETTER_OPTIONS,
     },
   })
 }
