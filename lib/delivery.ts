@@ -185,7 +185,8 @@ export class Delivery {
       this.#hold()
     } else this.#init.onEnd(entry.item, 'overflow', this.#overflow())
     // Not before it has its place: a source that hears of these may send the next at once.
-    for (const each of dropped) this.#end(each, 'overflow', this.#overflow())
+    for (const each of dropped) this.#entries.delete(each)
+    for (const each of dropped) this.#init.onEnd(each.item, 'overflow', this.#overflow())
     if (dead !== undefined) this.#bury(entry, dead.error, 0)
   }
 

@@ -35,8 +35,9 @@ export class Handover<Item> {
     this.#target = target
     this.#confirms = target.capabilities.target?.confirm === true
     this.#onEnd = onEnd
+    // At its end, too, nothing is answered any more, but whoever sends knows of that, and ends what is in flight.
     this.#unlisten = target.onState((state) => {
-      if (state !== 'up') this.#lose(state === 'closing' || state === 'closed')
+      if (state === 'down') this.#lose()
     })
   }
 
@@ -115,9 +116,9 @@ export class Handover<Item> {
     if (this.#flights.delete(flight)) this.#onEnd(flight.item, fate, error)
   }
 
-  #lose(isClosing: boolean): void {
+  #lose(): void {
     if (this.#flights.size === 0) return
-    const error = isClosing ? new errors.CLOSING() : new errors.CONNECTION_LOST(this.#target.name)
+    const error = new errors.CONNECTION_LOST(this.#target.name)
     // What is sent anew meanwhile is no part of this: the target is not ready.
     for (const flight of this.#flights) this.#end(flight, 'unknown', error)
   }

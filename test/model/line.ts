@@ -1,0 +1,92 @@
+/** Messages on their way to one endpoint: in order per key, one of a key at a time, so many in all, tried again later. */
+import assert from 'node:assert/strict'
+import type { Now } from './reference.ts'
+
+export interface Place {
+  readonly key: string
+  /** Others of its key wait for it. */
+  keepsKey: boolean
+  /** `sent` until the endpoint has answered, `held` until it is tried again, `over` when it is not. */
+  state: 'waiting' | 'sent' | 'held' | 'over'
+  tries: number
+  dueAt: number
+}
+
+/** What is refused by an endpoint that says it is ready is asked again as if for the first time after so long. */
+const STABLE_AFTER = 10_000
+
+export class Line<Item extends Place> {
+  /** In the order in which they came. */
+  readonly places: Item[] = []
+  readonly #concurrency: number
+  readonly #delays: { readonly minDelay: number; readonly maxDelay: number }
+  readonly #now: () => Now
+  #pausedUntil = -Infinity
+  #pauses = 0
+  #askedAt = -Infinity
+
+  constructor(concurrency: number, delays: { readonly minDelay: number; readonly maxDelay: number }, now: () => Now) {
+    this.#concurrency = concurrency
+    this.#delays = delays
+    this.#now = now
+  }
+
+  send(place: Item): void {
+    assert.ok(this.#isNext(place), `not its turn: ${place.state}`)
+    assert.ok(this.#sent < this.#concurrency, 'too many at a time')
+    assert.ok(this.#now().time >= this.#pausedUntil, 'sent to one that was to be left alone for a while')
+    place.state = 'sent'
+    place.tries++
+  }
+
+  /** It is tried again: after a while at random, which grows with each try. */
+  hold(place: Item): void {
+    place.state = 'held'
+    place.dueAt = this.#now().time + this.#delayAfter(place.tries)
+  }
+
+  /** No fault of its own: it has its place back, and was not tried. One that says it is ready is left alone a while. */
+  giveBack(place: Item, isReady: boolean): void {
+    const { time } = this.#now()
+    place.state = 'waiting'
+    place.tries--
+    if (!isReady || time < this.#pausedUntil) return
+    if (time - this.#askedAt >= STABLE_AFTER) this.#pauses = 0
+    this.#pauses++
+    this.#pausedUntil = this.#askedAt = time + this.#delayAfter(this.#pauses)
+  }
+
+  /** The endpoint says that it is ready. */
+  becomesReady(): void {
+    this.#pausedUntil = -Infinity
+  }
+
+  remove(place: Item): void {
+    this.places.splice(this.places.indexOf(place), 1)
+  }
+
+  /** What is due waits from now on. */
+  tick(): void {
+    const { time } = this.#now()
+    for (const place of this.places) if (place.state === 'held' && place.dueAt <= time) place.state = 'waiting'
+  }
+
+  couldSend(isReady: boolean): boolean {
+    if (!isReady || this.#now().time < this.#pausedUntil || this.#sent >= this.#concurrency) return false
+    return this.places.some((place) => this.#isNext(place))
+  }
+
+  get #sent(): number {
+    return this.places.filter(({ state }) => state === 'sent').length
+  }
+
+  #isNext(place: Item): boolean {
+    const first = this.places.find(({ key, keepsKey }) => keepsKey && key === place.key)
+    return first === place && (place.state === 'waiting' || (place.state === 'held' && place.dueAt <= this.#now().time))
+  }
+
+  #delayAfter(tries: number): number {
+    const { minDelay, maxDelay } = this.#delays
+    return Math.floor(this.#now().chance * Math.min(maxDelay, minDelay * 2 ** (tries - 1)))
+  }
+}
