@@ -107,6 +107,11 @@ export class Delivery {
     return this.#entries.size === 0
   }
 
+  /** Nothing waits, and the target is not being left alone: what comes may go straight to it. */
+  get idle(): boolean {
+    return this.#entries.size === 0 && !this.#dispatcher.paused
+  }
+
   /** Takes a parcel in; it ends by `onEnd`, perhaps before this returns. */
   add(parcel: Parcel, key: string): void {
     let size: number

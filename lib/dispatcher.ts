@@ -71,6 +71,11 @@ export class Dispatcher<Item> {
     })
   }
 
+  /** The target is left alone for a while: it said that it was ready, and took nothing. */
+  get paused(): boolean {
+    return this.#pause !== undefined
+  }
+
   /** Sends what can be sent now. May be called at any time. */
   pump(): void {
     if (this.#isPumping || this.#isClosed || this.#turn !== undefined || this.#pause !== undefined) return

@@ -117,7 +117,7 @@ export class Lane {
     }
     const target = this.target
     const outbox = this.#outbox
-    if (!this.#isDirect || (outbox !== undefined && !outbox.empty) || !target.ready) {
+    if (!this.#isDirect || (outbox !== undefined && !outbox.idle) || !target.ready) {
       this.#openOutbox().add({ message, settlement }, keyOf(message, received))
       return
     }

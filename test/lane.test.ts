@@ -207,6 +207,25 @@ describe('a lane to a target that is not up', () => {
     assert.equal(asked(), 7)
   })
 
+  it('leaves such a one alone for what comes next, too, though nothing waits any more', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const deadLetters = new TestEndpoint(contextOf('dead'))
+    deadLetters.start()
+    const steps = [{ name: 'map', apply: (message: Message) => message.with({ body: message.body }) }]
+    const delivery = { overflow: 'drop-oldest', buffer: { messages: 1, bytes: 100 } } as const
+    const { target, lane, accept } = setUp({ steps, delivery, deadLetters, clock: { random: () => 0.5 } })
+    target.onSend = () => {
+      throw new errors.OVERFLOW('out', 1)
+    }
+    accept('1')
+    accept('{')
+    assert.deepEqual([lane.messages, lane.ledger.deadLettered, lane.ledger.dropped.overflow], [0, 1, 1])
+    accept('2')
+    assert.deepEqual([target.sent.length, lane.messages], [1, 1])
+    t.mock.timers.tick(50)
+    assert.equal(target.sent.length, 2)
+  })
+
   it('tells all who wait when it is empty', async () => {
     const { target, lane, accept } = setUp()
     target.saturate()

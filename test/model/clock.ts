@@ -42,7 +42,7 @@ export class FakeClock {
     this.#timers.clear()
   }
 
-  /** @param onFired called after each timer. */
+  /** @param onFired called after the timers of one moment. */
   async pass(milliseconds: number, onFired: () => void): Promise<void> {
     const end = this.now + milliseconds
     for (;;) {
@@ -52,7 +52,8 @@ export class FakeClock {
       this.#timers.delete(handle)
       this.now = at
       run()
-      onFired()
+      const after = this.#next()
+      if (after === undefined || after[1].at > at) onFired()
       await settleDown()
     }
     this.now = end

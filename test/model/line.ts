@@ -31,10 +31,15 @@ export class Line<Item extends Place> {
     this.#now = now
   }
 
+  /** The endpoint said that it was ready, and took nothing: it is left alone. */
+  get isPaused(): boolean {
+    return this.#now().time < this.#pausedUntil
+  }
+
   send(place: Item): void {
     assert.ok(this.#isNext(place), `not its turn: ${place.state}`)
     assert.ok(this.#sent < this.#concurrency, 'too many at a time')
-    assert.ok(this.#now().time >= this.#pausedUntil, 'sent to one that was to be left alone for a while')
+    assert.ok(!this.isPaused, 'sent to one that was to be left alone for a while')
     place.state = 'sent'
     place.tries++
   }
@@ -50,7 +55,7 @@ export class Line<Item extends Place> {
     const { time } = this.#now()
     place.state = 'waiting'
     place.tries--
-    if (!isReady || time < this.#pausedUntil) return
+    if (!isReady || this.isPaused) return
     if (time - this.#askedAt >= STABLE_AFTER) this.#pauses = 0
     this.#pauses++
     this.#pausedUntil = this.#askedAt = time + this.#delayAfter(this.#pauses)
@@ -71,8 +76,13 @@ export class Line<Item extends Place> {
     for (const place of this.places) if (place.state === 'held' && place.dueAt <= time) place.state = 'waiting'
   }
 
+  /** Something is due at this moment: whether it waits already is between it and its timer. */
+  get isInBetween(): boolean {
+    return this.places.some(({ state, dueAt }) => state === 'held' && dueAt <= this.#now().time)
+  }
+
   couldSend(isReady: boolean): boolean {
-    if (!isReady || this.#now().time < this.#pausedUntil || this.#sent >= this.#concurrency) return false
+    if (!isReady || this.isPaused || this.#sent >= this.#concurrency) return false
     return this.places.some((place) => this.#isNext(place))
   }
 

@@ -36,7 +36,7 @@ export interface Fed {
   /** Lanes that it has come to. */
   readonly arrived: Set<ReferenceLane>
   /** How it ended in each lane that the source waits for; for an error, whether it is final. */
-  readonly ends: Map<ReferenceLane, 'good' | 'final' | 'for now'>
+  readonly ends: Map<ReferenceLane, End>
 }
 
 /**
@@ -45,6 +45,9 @@ export interface Fed {
  * - `not taken`: it could take no message at all.
  */
 export type Answer = 'confirm' | 'refuse' | 'refuse for good' | 'lost' | 'not taken'
+
+/** How a message ended for its source: well, so that it is no use to send it again, or so that it may be. */
+export type End = 'good' | 'final' | 'for now'
 
 export type Outcome = 'delivered' | 'filtered' | 'dead-lettered' | DropReason
 
@@ -118,7 +121,7 @@ export class ReferenceLane {
         return
       }
       const item = this.#item(fed, payload)
-      item.direct = !this.isClosed && !target.confirms && this.items.length === 0 && isReady
+      item.direct = !this.isClosed && !target.confirms && this.items.length === 0 && isReady && !this.line.isPaused
       if (item.direct) this.line.places.push(item)
       else this.#admit(item)
     }
@@ -310,12 +313,12 @@ export class ReferenceLane {
     return this.line.places.find((item) => item.fed === fed) ?? assert.fail('sent after its end, or before it came')
   }
 
-  #end(item: Item, outcome: Outcome, end: 'good' | 'final' | 'for now'): void {
+  #end(item: Item, outcome: Outcome, end: End): void {
     this.line.remove(item)
     this.#finish(item.fed, outcome, end)
   }
 
-  #finish(fed: Fed, outcome: Outcome, end: 'good' | 'final' | 'for now'): void {
+  #finish(fed: Fed, outcome: Outcome, end: End): void {
     this.counts[outcome]++
     assert.ok(!fed.ends.has(this), 'ended twice')
     fed.ends.set(this, end)

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import type { RouteConfig } from '../../lib/config.ts'
-import { errors, type AraldoError } from '../../lib/errors.ts'
+import { type AraldoError, errors, isRetryable } from '../../lib/errors.ts'
 import type { Message } from '../../lib/message.ts'
 import { Router } from '../../lib/router.ts'
 import type { Settle } from '../../lib/types.ts'
@@ -12,7 +12,7 @@ import { contextOf, deliveryOf, silentLog, type TestEndpoint } from '../support/
 import type { FakeClock } from './clock.ts'
 import { PausableEndpoint } from './ends.ts'
 import { Peers, type Sent, type TargetSetup } from './peers.ts'
-import { type Answer, type Fed, type LaneSetup, ReferenceLane, stepOf } from './reference.ts'
+import { type Answer, type End, type Fed, type LaneSetup, ReferenceLane, stepOf } from './reference.ts'
 
 export interface Setup {
   readonly sources: readonly { readonly replays: boolean; readonly lanes: readonly LaneSetup[] }[]
@@ -262,10 +262,8 @@ export class World extends Peers {
       assert.ok(fed.arrived.has(lane), 'settled before every lane has it')
       assert.ok(lane.setup.optional || fed.ends.has(lane), 'settled early')
     }
-    const ends = lanes.filter(({ setup }) => !setup.optional).map((lane) => fed.ends.get(lane))
-    const code = error === null ? null : (error as AraldoError).code
-    if (ends.every((end) => end === 'good')) assert.equal(code, null)
-    else assert.equal(code, `ARALDO_ERR_${ends.includes('for now') ? 'UNDELIVERED' : 'UNDELIVERABLE'}`)
+    const ends = lanes.filter(({ setup }) => !setup.optional).map((lane) => fed.ends.get(lane) ?? assert.fail())
+    checkError(error, ends)
     const ending = this.#ending === undefined ? [] : [this.#ending]
     this.#evaluateHolds(ending)
     this.#settling.push(ending)
@@ -282,6 +280,7 @@ export class World extends Peers {
   #runHook(when: Hook['when']): void {
     const { hook } = this
     if (this.#quiet > 0 || hook?.when !== when) return
+    if (this.lanes.flat().some(({ line, letters }) => line.isInBetween || letters.isInBetween)) return
     this.hook = undefined
     hook.run()
   }
@@ -299,4 +298,18 @@ export class World extends Peers {
       isPaused ? 'paused without a reason' : 'resumed early',
     )
   }
+}
+
+/** The source is told what failed in each lane, and whether to send it again. */
+function checkError(error: Error | null, ends: readonly End[]): void {
+  const failures = ends.filter((end) => end !== 'good').toSorted()
+  if (error === null) {
+    assert.deepEqual(failures, [])
+    return
+  }
+  const { cause } = error
+  const causes: unknown[] = cause instanceof AggregateError ? cause.errors : [cause]
+  assert.deepEqual(causes.map((each) => (isRetryable(each) ? 'for now' : 'final')).toSorted(), failures)
+  const code = failures.includes('for now') ? 'ARALDO_ERR_UNDELIVERED' : 'ARALDO_ERR_UNDELIVERABLE'
+  assert.equal((error as AraldoError).code, code)
 }
