@@ -1,12 +1,15 @@
 /**
- * Floor 3. Acknowledges entries: all that are settled within one turn of the event loop by one XACK. What no answer came
- * for is sent again by the next connection: XACK may be said twice.
+ * Floor 3. Acknowledges entries: all that are settled within a few milliseconds by one XACK; within one turn of the event
+ * loop where there is little room for more. What no answer came for is sent again by the next connection: XACK may be
+ * said twice.
  */
 import type { Hands, Held } from './hands.ts'
 import type { Writer } from './writer.ts'
 
 /** Ids in one command, at most: Redis does nothing else meanwhile. */
 const MAX_IDS = 1_000
+/** How long the first of those that leave together waits (milliseconds). */
+const TOGETHER = 4
 
 export interface AcksInit {
   readonly hands: Hands
@@ -23,6 +26,7 @@ export class Acks {
   /** Not sent, or no answer came. */
   #waiting: Held[] = []
   #turn: NodeJS.Immediate | undefined
+  #timer: NodeJS.Timeout | undefined
   readonly #sending = new Set<Promise<void>>()
 
   constructor(init: AcksInit) {
@@ -44,12 +48,15 @@ export class Acks {
 
   add(held: Held): void {
     this.#waiting.push(held)
-    this.#turn ??= setImmediate(this.#flush)
+    const { hands } = this.#init
+    if (hands.count > hands.room) this.#turn ??= setImmediate(this.#flush)
+    else this.#timer ??= setTimeout(this.#flush, TOGETHER)
   }
 
   readonly #flush = (): void => {
     clearImmediate(this.#turn)
-    this.#turn = undefined
+    clearTimeout(this.#timer)
+    this.#turn = this.#timer = undefined
     const writer = this.#writer
     if (writer === undefined || this.#waiting.length === 0) return
     const waiting = this.#waiting

@@ -61,7 +61,8 @@ export class Hands {
 
   /** Whether the entry is in hand, or was while the answer that tells of it was under way. */
   has(stream: string, id: string): boolean {
-    return this.#held.get(stream)?.has(id) === true || this.#acknowledged.has(`${stream}:${id}`)
+    if (this.#held.get(stream)?.has(id) === true) return true
+    return this.#acknowledged.size > 0 && this.#acknowledged.has(`${stream}:${id}`)
   }
 
   take(held: Held): void {
