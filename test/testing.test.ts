@@ -3,11 +3,13 @@ import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { describe, it } from 'node:test'
 import { defineEndpoint, Endpoint, type EndpointContext, type EndpointType } from '../lib/endpoint.ts'
+import { isRetryable } from '../lib/errors.ts'
 import type { Message } from '../lib/message.ts'
 import { type Check, runCheck } from '../lib/testing/check.ts'
 import { definitionChecks } from '../lib/testing/definition.ts'
 import type { EndpointTest, Peer } from '../lib/testing/index.ts'
 import { lifeChecks } from '../lib/testing/life.ts'
+import { settlingChecks } from '../lib/testing/settling.ts'
 import { sourceChecks } from '../lib/testing/source.ts'
 import { targetChecks } from '../lib/testing/target.ts'
 import type { Settle } from '../lib/types.ts'
@@ -15,12 +17,22 @@ import type { Settle } from '../lib/types.ts'
 /** What a mistake may take to be noticed (milliseconds): enough for a busy machine to do what is right. */
 const PATIENCE = 1_000
 
-const ALL: readonly Check[] = [...definitionChecks, ...lifeChecks, ...sourceChecks, ...targetChecks]
+const ALL: readonly Check[] = [...definitionChecks, ...lifeChecks, ...sourceChecks, ...settlingChecks, ...targetChecks]
 
 /** A world to talk to, which can go away. */
 class World extends EventEmitter {
   readonly got: Buffer[] = []
   up = true
+  /** What was emitted and is not acknowledged, by its id; only of use to who acknowledges. */
+  readonly unacknowledged = new Map<string, Buffer>()
+
+  send(payload: Buffer): void {
+    this.unacknowledged.set(`id-${this.#sent++}`, payload)
+    this.emit('message', payload)
+    this.emit('added')
+  }
+
+  #sent = 0
 }
 
 const worlds = new Map<string, World>()
@@ -72,6 +84,51 @@ class GoodEndpoint extends Endpoint<Options> {
   }
 }
 
+/** Keeps the contract of a source that acknowledges, brings again and pauses. */
+class AckEndpoint extends GoodEndpoint {
+  /** Ids that it has brought and heard nothing of. */
+  protected readonly inHand = new Set<string>()
+  protected isPaused = false
+
+  protected override connect(): void | Promise<void> {
+    const connected = super.connect()
+    this.world.off('message', this.onMessage)
+    this.world.on('added', this.bring)
+    this.bring()
+    return connected
+  }
+
+  protected override disconnect(): void | Promise<void> {
+    this.world.off('added', this.bring)
+    return super.disconnect()
+  }
+
+  protected override suspend(): void {
+    this.isPaused = true
+  }
+
+  protected override resume(): void {
+    this.isPaused = false
+    setImmediate(this.bring)
+  }
+
+  protected readonly bring = (): void => {
+    if (!this.world.up) return
+    for (const [id, payload] of this.world.unacknowledged) {
+      if (this.isPaused) return
+      if (this.inHand.has(id)) continue
+      this.inHand.add(id)
+      this.receive(this.message({ id, payload }), (error) => this.settled(id, error))
+    }
+  }
+
+  protected settled(id: string, error: Error | null): void {
+    if (!this.inHand.delete(id)) return
+    if (error === null || !isRetryable(error)) this.world.unacknowledged.delete(id)
+    else setTimeout(this.bring, 20).unref()
+  }
+}
+
 type EndpointClass = new (context: EndpointContext<Options>) => Endpoint<Options>
 
 function typeOf(Class: EndpointClass, change: Partial<EndpointType<Options>> = {}): EndpointType {
@@ -88,13 +145,20 @@ function typeOf(Class: EndpointClass, change: Partial<EndpointType<Options>> = {
   })
 }
 
+const ACK_SOURCE = { ack: true, pause: true, replay: true, headers: false, topics: false }
+
+function ackTypeOf(Class: EndpointClass): EndpointType {
+  return typeOf(Class, { capabilities: () => ({ source: ACK_SOURCE, target: null }) })
+}
+
 function createPeer(): Peer {
   const name = `world-${worlds.size}`
   const world = new World()
   worlds.set(name, world)
   return {
     options: { world: name },
-    emit: (payload) => void world.emit('message', payload),
+    emit: (payload) => world.send(payload),
+    pending: () => world.unacknowledged.size,
     received: () => world.got.map((payload) => ({ payload })),
     outage: {
       stop: () => {
@@ -131,6 +195,13 @@ describe('a type that keeps the contract', () => {
   for (const check of ALL) {
     it(`passes: ${check.name}`, async () => {
       const { error } = await runOne(typeOf(GoodEndpoint), check, 5_000)
+      assert.equal(error, undefined)
+    })
+  }
+
+  for (const check of [...sourceChecks, ...settlingChecks]) {
+    it(`passes as a source that acknowledges: ${check.name}`, async () => {
+      const { error } = await runOne(ackTypeOf(AckEndpoint), check, 5_000)
       assert.equal(error, undefined)
     })
   }
@@ -472,6 +543,131 @@ const broken: readonly Broken[] = [
     says: /nothing that the peer sends comes in after an empty payload/,
   },
   {
+    what: 'acknowledges what it has brought, whatever becomes of it',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override readonly bring = (): void => {
+          for (const [id, payload] of this.world.unacknowledged) {
+            this.receive(this.message({ id, payload }), () => {})
+            this.world.unacknowledged.delete(id)
+          }
+        }
+      },
+    ),
+    check: 'acknowledges a message when it is settled, and not before',
+    says: /none is settled, but 0 are pending at the peer/,
+  },
+  {
+    what: 'never acknowledges',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override settled(): void {}
+      },
+    ),
+    check: 'acknowledges a message when it is settled, and not before',
+    says: /5 messages are pending at the peer, there should be 4/,
+  },
+  {
+    what: 'brings again without end what was rejected for good',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override settled(id: string, error: Error | null): void {
+          super.settled(id, error === null ? null : new Error('for now'))
+        }
+      },
+    ),
+    check: 'lets go of what is rejected for good',
+    says: /an error whose retryable is false says that no other try can help/,
+  },
+  {
+    what: 'acknowledges what was rejected for now',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override settled(id: string): void {
+          super.settled(id, null)
+        }
+      },
+    ),
+    check: 'brings again what is rejected for now',
+    says: /5 of 5 messages have not come in again: source.replay is declared, and it was rejected/,
+  },
+  {
+    what: 'gives a message another id when it brings it again',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        #times = 0
+        protected override message(init: Parameters<Endpoint['message']>[0]): Message {
+          return super.message({ ...init, id: `${init.id}-${this.#times++}` })
+        }
+      },
+    ),
+    check: 'brings again what is rejected for now',
+    says: /receivers know it by that/,
+  },
+  {
+    what: 'forgets what it held when its link is lost, and does not bring it again',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override settled(id: string, error: Error | null): void {
+          if (this.counters.connects < 2) super.settled(id, error)
+        }
+      },
+    ),
+    check: 'loses nothing that is not settled when its link is lost',
+    says: /5 messages are pending at the peer, there should be 0/,
+  },
+  {
+    what: 'acknowledges what is open at its end',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override disconnect(): void | Promise<void> {
+          this.world.unacknowledged.clear()
+          return super.disconnect()
+        }
+      },
+    ),
+    check: 'brings what is not settled again when it is started anew',
+    says: /it was not settled when the relay before was closed/,
+  },
+  {
+    what: 'does not pause',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override suspend(): void {}
+      },
+    ),
+    check: 'takes nothing in while it is paused, and all of it afterwards',
+    says: /messages came in that the peer sent after suspend\(\)/,
+  },
+  {
+    what: 'loses what comes while it is paused',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override readonly bring = (): void => {
+          for (const [id, payload] of this.world.unacknowledged) {
+            this.world.unacknowledged.delete(id)
+            if (!this.isPaused) this.receive(this.message({ id, payload }), () => {})
+          }
+        }
+      },
+    ),
+    check: 'takes nothing in while it is paused, and all of it afterwards',
+    says: /1 of the 300 messages that the peer sent have arrived/,
+  },
+  {
+    what: 'forgets the pause when its link is lost',
+    type: ackTypeOf(
+      class extends AckEndpoint {
+        protected override disconnect(): void | Promise<void> {
+          this.isPaused = false
+          return super.disconnect()
+        }
+      },
+    ),
+    check: 'stays paused when its link is lost and comes back',
+    says: /messages came in that the peer sent after suspend\(\)/,
+  },
+  {
     what: 'has counters that are no numbers',
     type: typeOf(
       class extends GoodEndpoint {
@@ -486,16 +682,25 @@ const broken: readonly Broken[] = [
   },
 ]
 
+function isTold({ what, type, check: name, says }: Broken): void {
+  it(`is told when it ${what}`, async () => {
+    const check = ALL.find((each) => each.name === name)
+    assert.ok(check, `there is no check '${name}'`)
+    const { error } = await runOne(type, check, PATIENCE)
+    assert.ok(error, `'${name}' noticed nothing`)
+    assert.match(error.message, says)
+  })
+}
+
+const isOfSettling = ({ check }: Broken): boolean => settlingChecks.some(({ name }) => name === check)
+
+// These look at nothing that others of this process change.
+describe('a source that does not do what it declares', { concurrency: 5 }, () => {
+  for (const each of broken.filter(isOfSettling)) isTold(each)
+})
+
 describe('a type that breaks the contract', () => {
-  for (const { what, type, check: name, says } of broken) {
-    it(`is told when it ${what}`, async () => {
-      const check = ALL.find((each) => each.name === name)
-      assert.ok(check, `there is no check '${name}'`)
-      const { error } = await runOne(type, check, PATIENCE)
-      assert.ok(error, `'${name}' noticed nothing`)
-      assert.match(error.message, says)
-    })
-  }
+  for (const each of broken.filter((type) => !isOfSettling(type))) isTold(each)
 
   it('is shown what was logged', async () => {
     const type = typeOf(

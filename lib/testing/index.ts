@@ -16,6 +16,7 @@ import { register } from './check.ts'
 import { definitionChecks } from './definition.ts'
 import { lifeChecks } from './life.ts'
 import type { EndpointTest } from './peer.ts'
+import { settlingChecks } from './settling.ts'
 import { sourceChecks } from './source.ts'
 import { targetChecks } from './target.ts'
 
@@ -30,6 +31,7 @@ export function testEndpoint(test: EndpointTest): void {
     describe('its definition', () => register(test, definitionChecks))
     describe('its life', () => register(test, lifeChecks))
     describe('as a source', () => register(test, sourceChecks))
+    describe('as a source that hears of its messages', () => register(test, settlingChecks))
     describe('as a target', () => register(test, targetChecks))
   })
 }

@@ -121,7 +121,7 @@ export const lifeChecks: readonly Check[] = [
 ]
 
 /** A peer without a connection is missed when it is sent something, at the latest. */
-async function noticesLoss(subject: Subject): Promise<void> {
+export async function noticesLoss(subject: Subject): Promise<void> {
   await until(
     () => {
       if (subject.isTarget) void subject.publish(plain('into the void', 0)).catch(() => {})

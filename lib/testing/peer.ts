@@ -37,6 +37,11 @@ export interface Peer {
   emit?(payload: Buffer): Emitted | void | Promise<Emitted | void>
   /** All that the outside world got from the endpoint so far, in order. Needed for a type with a target. */
   received?(): readonly Received[] | Promise<readonly Received[]>
+  /**
+   * How many of the messages that it {@link emit}ted the endpoint has not acknowledged: what the broker would give out
+   * again. For a type with `source.ack`.
+   */
+  pending?(): number | Promise<number>
   /** Whether the protocol can carry the payload: lines cannot hold line ends. Everything, if left out. */
   carries?(payload: Buffer): boolean
   /** A topic that the endpoint can send to and whose messages are in {@link received}: all that is sent goes there. */

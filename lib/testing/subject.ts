@@ -46,6 +46,8 @@ export class Subject {
   /** What came through the relay from the endpoint. */
   readonly arrived: Message[] = []
   readonly patience: number
+  /** Takes what comes in, in place of the relay, where the test sets it: it settles, or does not. */
+  taker: ((incoming: Incoming) => void) | undefined
   /** Whether its class has a `send` of its own. */
   sends = false
   #endpoint: Endpoint | undefined
@@ -99,8 +101,10 @@ export class Subject {
     const send = spied.send.bind(endpoint)
     this.sends = endpoint.send !== Endpoint.prototype.send
     spied.receive = (message, settle) => {
-      this.incoming.push({ message, settle })
-      receive(message, settle)
+      const incoming = { message, settle }
+      this.incoming.push(incoming)
+      if (this.taker === undefined) receive(message, settle)
+      else this.taker(incoming)
     }
     spied.send = (message, settle) => this.#send(send, message, settle)
     server.araldo.subscribe(`from-${this.name}`, (message) => void this.arrived.push(message))

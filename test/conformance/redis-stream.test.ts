@@ -24,6 +24,7 @@ async function createPeer(): Promise<Peer> {
       await client.xadd(incoming, '*', 'payload', payload, 'key', 'k', 'kind', 'test', 'header:id', 'grün')
       return { topic: incoming, key: 'k', headers: { kind: 'test', id: 'grün' } }
     },
+    pending: async () => Number((await client.xpending(incoming, 'araldo'))[0]),
     received: async () => {
       const entries = await client.xrangeBuffer(outgoing, '-', '+')
       return entries.map(([, fields]) => receivedOf(fields, outgoing))

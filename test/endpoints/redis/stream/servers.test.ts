@@ -72,7 +72,7 @@ describe('endpoint-redis-stream, servers', { skip: need('redis-server', 'redis-c
     const client = new Cluster([...redis.addresses])
     t.after(() => client.disconnect())
     for (const stream of streams) {
-      await until(async () => ((await client.xpending(stream, 'araldo')) as unknown[])[0] === 0)
+      await until(async () => (await client.xpending(stream, 'araldo'))[0] === 0)
     }
     assert.equal(ledger('in', 'to').delivered, 3)
   })
