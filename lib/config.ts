@@ -18,7 +18,7 @@ import { shown, type ConfigNode, type MapNode } from './config/node.ts'
 import { fromObject } from './config/object.ts'
 import { RouteReader, type LaneConfig, type RoutableEndpoint, type RouteConfig } from './config/routes.ts'
 import { checkKeys, listUnder, mapUnder } from './config/sections.ts'
-import type { StepConfig } from './config/steps.ts'
+import { StepReader, type StepConfig } from './config/steps.ts'
 import { Validator } from './config/validate.ts'
 import { oneLine, oneOf } from './config/words.ts'
 import { parseYaml } from './config/yaml.ts'
@@ -26,6 +26,7 @@ import { discoverTypes, loadTypeModule, type FoundTypes, type PluginRegistries }
 import type { EndpointType, MarshallerType } from './endpoint.ts'
 import { reasonOf } from './errors.ts'
 import { deliverySchema, globalSchema } from './schema.ts'
+import { loadFunctions } from './steps/load.ts'
 import type { LogLevel } from './types.ts'
 
 export { ConfigError, formatDiagnostic }
@@ -169,7 +170,9 @@ class Loader {
 
     const section = mapUnder(root, 'routes', [], diagnostics)
     const validate: Validate = (node, label) => this.#validator.validate(deliverySchema, node, label)
-    const reader = new RouteReader(routable, diagnostics, validate)
+    const functions = await loadFunctions(section, this.#directory)
+    const steps = new StepReader(diagnostics, this.#validator, (path) => functions.get(path))
+    const reader = new RouteReader(routable, diagnostics, validate, steps)
     const routes = section === undefined ? [] : reader.read(section)
     if (section?.entries.size === 0) diagnostics.warning('there are no routes: nothing is relayed')
     else if (section !== undefined && endpoints !== undefined) {

@@ -2,27 +2,40 @@
  * Floor 2. A lane's outbox at work: what goes in when the target cannot take it at once, what happens when it is full,
  * what is tried again, and where it ends.
  */
+import type { ThrottleConfig } from './config/steps.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { type Clock, Dispatcher, isOfTheLink } from './dispatcher.ts'
 import type { Endpoint } from './endpoint.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from './errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
-import type { Fate } from './handover.ts'
+import type { Fate, Target } from './handover.ts'
 import type { Marshaller, Message } from './message.ts'
 import { OutboxEntry } from './outbox.ts'
+import type { Expiry } from './steps/expiry.ts'
+import { Sweep } from './steps/sweep.ts'
 import type { DropReason, EndpointState } from './types.ts'
 
 /** Waits for the required lanes of one message and then settles its source, once. */
 export interface Settlement {
-  /** One lane has come to its end with the message. */
-  settle(error: Error | null): void
+  /**
+   * One lane has come to its end with the message.
+   * @param as how, where that is well and the target does not have it.
+   */
+  settle(error: Error | null, as?: SettledAs): void
 }
+
+export type SettledAs = 'filtered' | 'dead-lettered' | 'expired'
 
 /** A message in a lane, and who wants to know what becomes of it. */
 export interface Parcel {
   readonly message: Message
   readonly settlement: Settlement | undefined
+  /** The topic that it came from: what order is kept by where it has no key. */
+  readonly from: string
 }
+
+/** Where a delivery ends; without a marshaller where messages need not be encoded for it. */
+export type DeliveryTarget = Target & Pick<Endpoint, 'state'> & { readonly marshaller: Marshaller | undefined }
 
 /** The part of a source that a full outbox needs. */
 export type Holdable = Pick<Endpoint, 'hold' | 'release'>
@@ -33,8 +46,13 @@ export interface DeliveryInit {
   readonly holdable: Holdable | undefined
   /** The source sends again what it is told has failed for now. */
   readonly replays: boolean
-  readonly target: Endpoint
+  readonly target: DeliveryTarget
   readonly config: DeliveryConfig
+  /** When messages are too old to be sent; undefined for never. */
+  readonly expiry?: Expiry | undefined
+  readonly throttle?: ThrottleConfig | undefined
+  /** Messages come from a stage of the lane that let them in: where it blocks, what it let in is not refused here. */
+  readonly isFed?: boolean
   readonly deadLetters: Endpoint | undefined
   readonly clock: Clock
   /** How a parcel ended; once for each. Must not throw. */
@@ -63,22 +81,28 @@ export class Delivery {
   #isHolding = false
   #isClosed = false
   readonly #onEmpty: (() => void)[] = []
+  readonly #sweep: Sweep<Parcel> | undefined
 
   constructor(init: DeliveryInit) {
     this.#init = init
-    const { target, config, clock, deadLetters: endpoint, onDeadLetterRefused: onRefused } = init
+    const { target, config, clock, expiry, deadLetters: endpoint, onDeadLetterRefused: onRefused } = init
     this.#dispatcher = new Dispatcher<Parcel>({
       target,
       bounds: config.buffer,
       concurrency: config.concurrency,
       retry: config.retry,
       clock,
+      throttle: init.throttle,
       messageOf: ({ message }) => message,
+      refusalOf: expiry && (({ message }) => expiry.refusalOf(message)),
       onDelivered: (entry) => this.#end(entry, 'delivered', undefined),
       mayRetry: (entry, fate, error) => this.#mayRetry(entry, fate, error),
       onRetry: init.onRetry,
       onOver: (entry, error) => this.#giveUp(entry, error),
     })
+    if (expiry?.deadLetter === false) {
+      this.#sweep = new Sweep(expiry, this.#dispatcher.outbox, (entry, error) => this.#end(entry, 'expired', error))
+    }
     if (endpoint !== undefined) {
       const onWritten = (entry: OutboxEntry<unknown>): void => {
         this.#dispatcher.outbox.done(entry as Entry)
@@ -112,42 +136,48 @@ export class Delivery {
     return this.#entries.size === 0 && !this.#dispatcher.paused
   }
 
+  /** Whether it is below its bounds. */
+  get hasRoom(): boolean {
+    return this.#isClosed || this.#dispatcher.outbox.level < 1
+  }
+
   /** Takes a parcel in; it ends by `onEnd`, perhaps before this returns. */
-  add(parcel: Parcel, key: string): void {
+  take(parcel: Parcel): void {
     let size: number
     try {
       size = sizeOf(parcel.message, this.#init.target.marshaller)
     } catch (error) {
-      this.addDead(parcel, key, error)
+      this.addDead(parcel, error)
       return
     }
-    this.#take(new OutboxEntry(parcel, key, size), undefined)
+    this.#enqueue(new OutboxEntry(parcel, orderOf(parcel), size), undefined)
     this.#dispatcher.pump()
+    this.#sweep?.schedule()
   }
 
   /** Takes in a parcel that cannot be sent at all: it goes to the dead letters at once, whatever its target does. */
-  addDead(parcel: Parcel, key: string, error: unknown): void {
+  addDead(parcel: Parcel, error: unknown): void {
     if (this.#deadLetters === undefined) this.#init.onEnd(parcel, dropReasonOf(error), error)
-    else this.#take(new OutboxEntry(parcel, key, sizeOf(parcel.message)), { error })
+    else this.#enqueue(new OutboxEntry(parcel, orderOf(parcel), sizeOf(parcel.message)), { error })
   }
 
   /** Takes in a parcel that the target threw at. The outbox is empty. */
-  addFailed(parcel: Parcel, key: string, error: unknown): void {
+  addFailed(parcel: Parcel, error: unknown): void {
     if (this.#isClosed) this.#init.onEnd(parcel, 'closing', this.#closing(false))
     else {
       const { name } = this.#init.target
-      this.#dispatcher.adopt(this.#enter(parcel, key), error ?? new errors.SEND_FAILED(name, 'no reason given'))
+      this.#dispatcher.adopt(this.#enter(parcel), error ?? new errors.SEND_FAILED(name, 'no reason given'))
       this.#hold()
     }
   }
 
   /** Takes in a parcel that the target is sending asynchronously. The outbox is empty. */
-  addSending(parcel: Parcel, key: string, sending: unknown): void {
+  addSending(parcel: Parcel, sending: unknown): void {
     if (this.#isClosed) {
       void Promise.resolve(sending).catch(() => {})
       this.#init.onEnd(parcel, 'closing', this.#closing(true))
     } else {
-      this.#dispatcher.adoptSending(this.#enter(parcel, key), sending)
+      this.#dispatcher.adoptSending(this.#enter(parcel), sending)
       this.#hold()
     }
   }
@@ -162,6 +192,7 @@ export class Delivery {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#unlisten()
+    this.#sweep?.close()
     const inFlight = new Set(this.#dispatcher.close())
     this.#deadLetters?.close()
     const { guarantee } = this.#init.config
@@ -176,14 +207,14 @@ export class Delivery {
   }
 
   /** @param dead why it goes to the dead letters; undefined for one that is to be sent. */
-  #take(entry: Entry, dead: { readonly error: unknown } | undefined): void {
+  #enqueue(entry: Entry, dead: { readonly error: unknown } | undefined): void {
     if (this.#isClosed) {
       this.#init.onEnd(entry.item, 'closing', this.#closing(false))
       return
     }
     const { outbox } = this.#dispatcher
     const dropped = this.#makeRoom(entry.size)
-    if (outbox.fits(entry.size)) {
+    if (outbox.fits(entry.size) || this.#isAdmitted) {
       this.#entries.add(entry)
       if (dead === undefined) outbox.push(entry)
       else outbox.admit(entry)
@@ -195,8 +226,8 @@ export class Delivery {
     if (dead !== undefined) this.#bury(entry, dead.error, 0)
   }
 
-  #enter(parcel: Parcel, key: string): Entry {
-    const entry = new OutboxEntry(parcel, key, sizeOf(parcel.message))
+  #enter(parcel: Parcel): Entry {
+    const entry = new OutboxEntry(parcel, orderOf(parcel), sizeOf(parcel.message))
     this.#entries.add(entry)
     return entry
   }
@@ -209,6 +240,11 @@ export class Delivery {
     const dropped: Entry[] = []
     while (!outbox.fits(size)) dropped.push(outbox.dropOldest() as Entry)
     return dropped
+  }
+
+  /** It had its place in the lane already. */
+  get #isAdmitted(): boolean {
+    return this.#init.isFed === true && this.#init.config.overflow === 'block'
   }
 
   #closing(mayHaveIt: boolean): Error {
@@ -235,7 +271,8 @@ export class Delivery {
   }
 
   #giveUp(entry: Entry, error: unknown): void {
-    if (this.#deadLetters !== undefined) {
+    const isForgotten = dropReasonOf(error) === 'expired' && this.#init.expiry?.deadLetter !== true
+    if (this.#deadLetters !== undefined && !isForgotten) {
       this.#bury(entry, error, entry.attempts)
       return
     }
@@ -277,6 +314,11 @@ export class Delivery {
     this.#isHolding = false
     this.#init.holdable?.release()
   }
+}
+
+/** What order is kept by: the key, else the topic that the message came from. */
+function orderOf({ message, from }: Parcel): string {
+  return message.key ?? from
 }
 
 function isEnding(state: EndpointState): boolean {

@@ -2,14 +2,15 @@
  * Floor 2. An outbox and what empties it: sends what waits while the target can take it, in order per key, with a
  * bounded number in flight, and tries again what failed.
  */
+import type { ThrottleConfig } from './config/steps.ts'
 import { Deadlines } from './deadlines.ts'
-import type { Endpoint } from './endpoint.ts'
 import { dropReasonOf } from './errors.ts'
 import type { RetryConfig } from './guarantee.ts'
-import { type Fate, Handover } from './handover.ts'
+import { type Fate, Handover, type Target } from './handover.ts'
 import type { Message } from './message.ts'
 import { Outbox, type OutboxBounds, type OutboxEntry } from './outbox.ts'
 import { Backoff, delayAfter } from './retry.ts'
+import { Throttle } from './steps/throttle.ts'
 
 /** Time and chance, handed in by tests. */
 export interface Clock {
@@ -20,12 +21,16 @@ export interface Clock {
 }
 
 export interface DispatcherInit<Item> {
-  readonly target: Endpoint
+  readonly target: Target
   readonly bounds: OutboxBounds
   readonly concurrency: number
   readonly retry: Pick<RetryConfig, 'minDelay' | 'maxDelay'>
   readonly clock: Clock
+  /** How fast messages go; undefined for as fast as they can. */
+  readonly throttle?: ThrottleConfig | undefined
   readonly messageOf: (item: Item) => Message
+  /** Why an entry is not to be sent any more, if there is a reason. */
+  readonly refusalOf?: ((item: Item) => unknown) | undefined
   /** The target has it. The dispatcher has forgotten the entry. */
   readonly onDelivered: (entry: OutboxEntry<Item>) => void
   /** Whether a message that was sent and failed is sent again. */
@@ -46,6 +51,7 @@ export class Dispatcher<Item> {
   readonly #init: DispatcherInit<Item>
   readonly #handover: Handover<OutboxEntry<Item>>
   readonly #held: Deadlines<OutboxEntry<Item>>
+  readonly #throttle: Throttle<OutboxEntry<Item>> | undefined
   readonly #unlisten: () => void
   /** For a target that says that it is ready and takes nothing. */
   readonly #backoff: Backoff
@@ -54,16 +60,19 @@ export class Dispatcher<Item> {
   #askedAt = -Infinity
   #pause: NodeJS.Timeout | undefined
   #turn: NodeJS.Immediate | undefined
+  readonly #isGuarded: boolean
   #isPumping = false
   #isClosed = false
 
   constructor(init: DispatcherInit<Item>) {
-    const { target, bounds, retry, clock } = init
+    const { target, bounds, retry, clock, throttle } = init
     this.#init = init
     this.outbox = new Outbox(bounds)
+    this.#isGuarded = throttle !== undefined || init.refusalOf !== undefined
     this.#handover = new Handover(target, this.#onEnd)
     this.#now = clock.now ?? (() => performance.now())
     this.#held = new Deadlines(this.#onDue, this.#now)
+    this.#throttle = throttle && new Throttle(throttle, this.#now, () => this.pump())
     this.#backoff = new Backoff({ ...retry, ...(clock.random === undefined ? {} : { random: clock.random }) })
     this.#unlisten = target.onReady(() => {
       this.#endPause()
@@ -87,9 +96,12 @@ export class Dispatcher<Item> {
         this.#turn = setImmediate(this.#onTurn)
         break
       }
-      const entry = this.outbox.take()
+      const parked = this.#throttle?.next()
+      const entry = parked ?? (this.#throttle?.isOpen() === false ? undefined : this.outbox.take())
       if (entry === undefined) break
-      this.#handover.send(entry, this.#init.messageOf(entry.item))
+      const message = this.#init.messageOf(entry.item)
+      if (this.#isGuarded && !this.#mayGo(entry, message, parked !== undefined)) continue
+      this.#handover.send(entry, message)
     }
     this.#isPumping = false
   }
@@ -116,6 +128,7 @@ export class Dispatcher<Item> {
     this.#isClosed = true
     this.#unlisten()
     this.#held.clear()
+    this.#throttle?.close()
     clearImmediate(this.#turn)
     this.#turn = undefined
     this.#endPause()
@@ -138,6 +151,22 @@ export class Dispatcher<Item> {
       this.#held.add(entry, delayAfter(entry.attempts, retry, clock.random))
     }
     this.pump()
+  }
+
+  /** Whether it may be sent now; where not, it is over, or parked until its rate lets it go. */
+  #mayGo(entry: OutboxEntry<Item>, message: Message, wasParked: boolean): boolean {
+    const refusal = this.#init.refusalOf?.(entry.item)
+    if (refusal !== undefined) {
+      this.#init.onOver(entry, refusal)
+      return false
+    }
+    if (wasParked || this.#throttle === undefined) return true
+    try {
+      return this.#throttle.admit(entry, message)
+    } catch (error) {
+      this.#init.onOver(entry, error)
+      return false
+    }
   }
 
   /** No fault of the message's: it has its place back, and the try is not counted. */

@@ -53,6 +53,14 @@ const definitions = {
   TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
   TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
   EXPRESSION_FAILED: { message: "'%s' failed for message '%s': %s", statusCode: 422 },
+  MODULE_FAILED: { message: "%s failed for message '%s': %s", statusCode: 422 },
+  MODULE_UNREADY: { message: "%s could not yet take message '%s': %s", retryable: true, statusCode: 503 },
+  MODULE_TIMEOUT: {
+    message: "%s took more than %s ms for message '%s': let it give up by itself when its signal aborts",
+    retryable: true,
+    statusCode: 503,
+  },
+  EXPIRED: { message: "message '%s' is more than %s ms old", statusCode: 410, dropReason: 'expired' },
   OVERFLOW: {
     message: "the lane to '%s' is full: %s messages wait",
     retryable: true,

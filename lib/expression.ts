@@ -34,9 +34,10 @@ export interface Expression {
  * - `bool`: evaluates to true or false.
  * - `string`: text, a number, true or false; evaluates to text.
  * - `scalar`: the same, but undefined where it gives something else.
+ * - `list`: evaluates to a list of what JSON can carry, and bytes.
  * - `any`: evaluates to what JSON can carry, and bytes.
  */
-export type Expected = 'bool' | 'string' | 'scalar' | 'any'
+export type Expected = 'bool' | 'string' | 'scalar' | 'list' | 'any'
 
 /** What is wrong with an expression's or a template's text, and where. */
 export class ExpressionError extends Error {
@@ -153,6 +154,10 @@ const FINISH: Readonly<Record<Expected, (value: unknown) => unknown>> = {
     return text
   },
   scalar: asText,
+  list(value) {
+    if (!Array.isArray(value)) throw new Error(`expected a list, got ${typeName(value)}`)
+    return toPlain(value, replaceCel)
+  },
   any: (value) => toPlain(value, replaceCel),
 }
 
@@ -191,6 +196,9 @@ function check(text: string, expects: Expected): Parsed {
   }
   if ((expects === 'string' || expects === 'scalar') && !TEXT_TYPES.has(type)) {
     throw new ExpressionError(`expected an expression that gives text, this gives ${type}`, 0)
+  }
+  if (expects === 'list' && type !== 'dyn' && !/^list\b/.test(type)) {
+    throw new ExpressionError(`expected an expression that gives a list, this gives ${type}`, 0)
   }
   return parsed
 }

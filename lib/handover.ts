@@ -14,6 +14,9 @@ import type { Message } from './message.ts'
  */
 export type Fate = 'delivered' | 'refused' | 'unknown'
 
+/** The part of an endpoint that messages are handed to. */
+export type Target = Pick<Endpoint, 'name' | 'capabilities' | 'ready' | 'onReady' | 'onState' | 'send'>
+
 /** @param error what the target said; undefined for a message that is delivered. Must not throw. */
 export type OnEnd<Item> = (item: Item, fate: Fate, error: unknown) => void
 
@@ -23,7 +26,7 @@ interface Flight<Item> {
 }
 
 export class Handover<Item> {
-  readonly #target: Endpoint
+  readonly #target: Target
   readonly #confirms: boolean
   readonly #onEnd: OnEnd<Item>
   readonly #flights = new Set<Flight<Item>>()
@@ -31,7 +34,7 @@ export class Handover<Item> {
   #taking: Item | undefined
   readonly #unlisten: () => void
 
-  constructor(target: Endpoint, onEnd: OnEnd<Item>) {
+  constructor(target: Target, onEnd: OnEnd<Item>) {
     this.#target = target
     this.#confirms = target.capabilities.target?.confirm === true
     this.#onEnd = onEnd

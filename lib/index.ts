@@ -21,6 +21,9 @@ export type { EndpointView, LaneView, RelayView, RouteView } from './view.ts'
 export type { Lane, Outcome, Settlement, Step, Trace } from './lane.ts'
 export type { Ledger, LedgerSnapshot } from './ledger.ts'
 
+// For steps of one's own: a module's function.
+export type { StepContext, StepFunction, StepResult, StepVerdict } from './steps/function.ts'
+
 // The configuration.
 export {
   ConfigError,

@@ -5,23 +5,21 @@
  * counted where it ended. Where the target does not confirm and can take it at once, all of that happens within one call
  * and costs no promise, closure or queue entry; otherwise the message waits in the lane's outbox.
  */
+import type { ThrottleConfig } from './config/steps.ts'
 import { Delivery, type Holdable, type Parcel, type Settlement } from './delivery.ts'
 import type { Clock } from './dispatcher.ts'
 import type { Endpoint } from './endpoint.ts'
-import { errors, reasonOf } from './errors.ts'
+import { dropReasonOf, errors, reasonOf } from './errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
 import type { HopGuard } from './hops.ts'
 import { Ledger } from './ledger.ts'
 import type { Message } from './message.ts'
+import { isStaged, openStages, type Stage, type StagedStep, type Step } from './stage.ts'
+import type { Expiry } from './steps/expiry.ts'
 import type { DropReason } from './types.ts'
 
 export type { Settlement } from './delivery.ts'
-
-/** What a lane does to a message on its way: another message, or `null` to filter it out. Throws: it is dropped as invalid. */
-export interface Step {
-  readonly name: string
-  apply(message: Message): Message | null
-}
+export type { Step } from './stage.ts'
 
 /** How one message ended in one lane; for the console and for tests. */
 export type Outcome = 'delivered' | 'filtered' | 'dead-lettered' | DropReason
@@ -32,11 +30,17 @@ export type Trace = (lane: Lane, message: Message, outcome: Outcome) => void
 export interface LaneInit {
   readonly source: Pick<Endpoint, 'name' | 'capabilities'> & Holdable
   readonly target: Endpoint
-  readonly steps: readonly Step[]
+  readonly steps: readonly (Step | StagedStep)[]
+  /** When messages are too old to be delivered; undefined for never. */
+  readonly expiry?: Expiry | undefined
+  /** How fast they leave the outbox; undefined for as fast as they can. */
+  readonly throttle?: ThrottleConfig | undefined
   /** Runs before the steps, where the target carries hops. */
   readonly hops?: HopGuard | undefined
   /** An optional lane never holds back, or spoils, the source's acknowledgement. */
   readonly optional: boolean
+  /** A wiretap is optional, and is called so. */
+  readonly wiretap?: boolean | undefined
   readonly delivery: DeliveryConfig
   /** Of `delivery.deadLetter`. */
   readonly deadLetters?: Endpoint | undefined
@@ -51,33 +55,48 @@ export class Lane {
   readonly source: string
   readonly target: Endpoint
   readonly optional: boolean
+  readonly wiretap: boolean
   readonly delivery: DeliveryConfig
   readonly ledger = new Ledger()
   trace: Trace | undefined
   /** Times that a message which had failed was to be sent again. */
   retries = 0
   readonly #init: LaneInit
+  /** All of them, by name, in their order. */
+  readonly steps: readonly { readonly name: string }[]
+  /** Those that run as soon as a message comes in. */
   readonly #steps: readonly Step[]
-  /** Messages may go straight to the target: it does not confirm, and the lane is not closed. */
+  /** What the others are; undefined where there are none. */
+  readonly #stages: Stage | undefined
+  /** Messages may go straight to the target: it does not confirm, nothing holds them up, and the lane is not closed. */
   #isDirect: boolean
   readonly #hasDeadLetters: boolean
   /** Made when the first message has to wait. */
   #outbox: Delivery | undefined
   #isClosed = false
+  /** Whom a full outbox pauses; undefined where the lane does not block. */
+  #holdable: Holdable | undefined
 
   constructor(init: LaneInit) {
     this.#init = init
     this.source = init.source.name
     this.target = init.target
     this.optional = init.optional
+    this.wiretap = init.wiretap === true
     this.delivery = init.delivery
-    this.#steps = init.hops === undefined ? init.steps : [init.hops, ...init.steps]
-    this.#isDirect = init.target.capabilities.target?.confirm !== true
+    const steps = init.hops === undefined ? init.steps : [init.hops, ...init.steps]
+    const immediate: Step[] = []
+    for (const step of steps) {
+      if (isStaged(step)) break
+      immediate.push(step)
+    }
+    this.steps = steps
+    this.#steps = immediate
+    this.#holdable = init.delivery.overflow === 'block' ? init.source : undefined
+    this.#stages = immediate.length === steps.length ? undefined : this.#openStages(steps.slice(immediate.length))
+    const confirms = init.target.capabilities.target?.confirm === true
+    this.#isDirect = !confirms && this.#stages === undefined && init.throttle === undefined
     this.#hasDeadLetters = init.deadLetters !== undefined
-  }
-
-  get steps(): readonly Step[] {
-    return this.#steps
   }
 
   /** Of the messages that were filtered: those that the target had been given before. */
@@ -87,12 +106,12 @@ export class Lane {
 
   /** Messages that the lane holds: what the ledger's `waiting` must equal. */
   get messages(): number {
-    return this.#outbox?.messages ?? 0
+    return this.#stages?.messages ?? this.#outbox?.messages ?? 0
   }
 
   /** Bytes of these, in the target's format. */
   get bytes(): number {
-    return this.#outbox?.bytes ?? 0
+    return this.#stages?.bytes ?? this.#outbox?.bytes ?? 0
   }
 
   /** Takes a message in. Never throws. `settlement` is there when the source waits for this lane. */
@@ -105,31 +124,29 @@ export class Lane {
       try {
         message = (steps[index] as Step).apply(message)
       } catch (error) {
-        this.#failed(received, error, settlement)
+        this.#failedAtOnce({ message: received, settlement, from: received.topic }, error)
         return
       }
       if (message === null) {
-        ledger.filtered++
-        this.trace?.(this, received, 'filtered')
-        settlement?.settle(null)
+        this.#filtered(received, settlement)
         return
       }
     }
     const target = this.target
     const outbox = this.#outbox
     if (!this.#isDirect || (outbox !== undefined && !outbox.idle) || !target.ready) {
-      this.#openOutbox().add({ message, settlement }, keyOf(message, received))
+      this.#hold({ message, settlement, from: received.topic })
       return
     }
     let sending: unknown
     try {
       sending = target.send(message)
     } catch (error) {
-      this.#openOutbox().addFailed({ message, settlement }, keyOf(message, received), error)
+      this.#openOutbox().addFailed({ message, settlement, from: received.topic }, error)
       return
     }
     if (sending === undefined) this.#delivered(message, settlement)
-    else this.#openOutbox().addSending({ message, settlement }, keyOf(message, received), sending)
+    else this.#openOutbox().addSending({ message, settlement, from: received.topic }, sending)
   }
 
   /** Counts a message that cannot be taken in at all as dropped for `overflow`. Never throws. */
@@ -140,29 +157,87 @@ export class Lane {
 
   /** Resolves when nothing is under way in the lane any more. */
   async whenEmpty(): Promise<void> {
-    await this.#outbox?.whenEmpty()
+    if (this.#stages === undefined) await this.#outbox?.whenEmpty()
+    // What one of them lets go may be taken in by another.
+    else while (this.messages > 0) await this.#stages.whenEmpty()
   }
 
   /** Ends it: what is still under way is dropped, and so is what comes. */
   close(): void {
     this.#isClosed = true
     this.#isDirect = false
+    this.#stages?.close()
     this.#outbox?.close()
   }
 
+  /** It cannot go to the target at once. */
+  #hold(parcel: Parcel): void {
+    const stages = this.#stages
+    if (stages === undefined) this.#openOutbox().take(parcel)
+    else if (this.#isClosed) this.#drop(parcel.message, 'closing', new errors.CLOSING(), parcel.settlement)
+    else if (this.delivery.overflow === 'block' && !stages.hasRoom) this.#overflowed(parcel)
+    else stages.take(parcel)
+  }
+
+  /** What comes in while there is no room is refused, whatever is wrong with it. */
+  #failedAtOnce(parcel: Parcel, error: unknown): void {
+    const isFull = this.#stages !== undefined && this.#outbox?.hasRoom === false
+    if (isFull && this.delivery.overflow === 'block') this.#overflowed(parcel)
+    else this.#failed(parcel, 'invalid', error)
+  }
+
   /** A step failed: no other try can help. */
-  #failed(message: Message, error: unknown, settlement: Settlement | undefined): void {
-    if (!this.#hasDeadLetters) this.#drop(message, 'invalid', error, settlement)
-    else this.#openOutbox().addDead({ message, settlement }, keyOf(message, message), error ?? 'no reason given')
+  #failed(parcel: Parcel, reason: DropReason, error: unknown): void {
+    const isExpired = dropReasonOf(error) === 'expired'
+    if (this.#hasDeadLetters && (!isExpired || this.#init.expiry?.deadLetter === true)) {
+      this.#openOutbox().addDead(parcel, error ?? 'no reason given')
+    } else this.#drop(parcel.message, isExpired ? 'expired' : reason, error, parcel.settlement)
+  }
+
+  #overflowed(parcel: Parcel): void {
+    const error = new errors.OVERFLOW(this.target.name, this.messages)
+    // What is to be dropped must not come back.
+    const isFinal = this.#replays && this.delivery.overflow !== 'block'
+    const last = isFinal ? new errors.GIVEN_UP(this.target.name, error.message, { cause: error }) : error
+    this.#drop(parcel.message, 'overflow', last, parcel.settlement)
+  }
+
+  get #replays(): boolean {
+    return this.#init.source.capabilities.source?.replay === true
+  }
+
+  #openStages(steps: readonly (Step | StagedStep)[]): Stage {
+    const { source, target, delivery, clock = {} } = this.#init
+    const lane = {
+      ledger: this.ledger,
+      source: source.name,
+      target,
+      delivery,
+      clock,
+      replays: this.#replays,
+      filtered: ({ message, settlement }: Parcel) => this.#filtered(message, settlement),
+      failed: (parcel: Parcel, reason: DropReason, error: unknown) => this.#failed(parcel, reason, error),
+      dropped: ({ message, settlement }: Parcel, reason: DropReason, error: unknown) =>
+        this.#drop(message, reason, error, settlement),
+      overflowed: (parcel: Parcel) => this.#overflowed(parcel),
+      retried: () => this.retries++,
+    }
+    return openStages(steps, lane, this.#holdable, (holdable) => {
+      this.#holdable = holdable
+      return this.#openOutbox()
+    })
   }
 
   #openOutbox(): Delivery {
     if (this.#outbox !== undefined) return this.#outbox
-    const { source, target, delivery, deadLetters, clock = {}, onDeadLetterRefused } = this.#init
+    const { source, target, delivery, expiry, throttle, deadLetters, clock = {}, onDeadLetterRefused } = this.#init
     this.#outbox = new Delivery({
       source: source.name,
-      holdable: delivery.overflow === 'block' ? source : undefined,
-      replays: source.capabilities.source?.replay === true,
+      holdable: this.#holdable,
+      replays: this.#replays,
+      isFed: this.#steps.length < this.steps.length,
+      expiry,
+      throttle,
       target,
       config: delivery,
       deadLetters,
@@ -180,8 +255,14 @@ export class Lane {
     else if (end === 'dead-lettered') {
       this.ledger.deadLettered++
       this.trace?.(this, message, 'dead-lettered')
-      settlement?.settle(null)
+      settlement?.settle(null, 'dead-lettered')
     } else this.#drop(message, end as DropReason, error, settlement)
+  }
+
+  #filtered(message: Message, settlement: Settlement | undefined): void {
+    this.ledger.filtered++
+    this.trace?.(this, message, 'filtered')
+    settlement?.settle(null, 'filtered')
   }
 
   #delivered(message: Message, settlement: Settlement | undefined): void {
@@ -196,12 +277,11 @@ export class Lane {
     this.#init.onDrop(this, reason, error)
     this.trace?.(this, message, reason)
     if (settlement === undefined) return
+    if (reason === 'expired') {
+      settlement.settle(null, 'expired')
+      return
+    }
     const isError = error instanceof Error
     settlement.settle(isError ? error : new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error }))
   }
-}
-
-/** What order is kept by: the key, else the topic that the message came from. */
-function keyOf(message: Message, received: Message): string {
-  return message.key ?? received.topic
 }

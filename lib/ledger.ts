@@ -2,6 +2,9 @@
  * Floor 1. A lane's counters. They always add up:
  *
  *   received = delivered + filtered + dropped + deadLettered + waiting
+ *
+ * A message that a step makes several of counts as received once for each of them: the first part stands for it, each
+ * further one is received when it is handed on. One that becomes none is filtered.
  */
 import { DROP_REASONS, type DropReason } from './types.ts'
 

@@ -156,6 +156,33 @@ export class Message {
 
   /** A message like this one but for the change; this one stays as it is. Same id, same origin. */
   with(change: MessageChange): Message {
+    return this.#derive(change, this.id)
+  }
+
+  /** One of several that this message becomes. Its id follows from this one's, and is the same each time. */
+  part(index: number, change: MessageChange): Message {
+    return this.#derive(change, `${this.id}/${index}`)
+  }
+
+  /** The same message, with a body and headers that are nobody else's: whoever has it may write to them. */
+  copy(): Message {
+    const owner = this.#base ?? this
+    const hasPayload = owner.#payload !== undefined
+    return new Message({
+      source: this.source,
+      marshaller: this.#marshaller,
+      payload: owner.#payload,
+      body: hasPayload ? undefined : structuredClone(owner.#body),
+      topic: this.topic,
+      key: this.key,
+      headers: Object.assign(Object.create(null) as Record<string, string>, this.headers),
+      id: this.id,
+      time: this.time,
+      origin: this.origin,
+    })
+  }
+
+  #derive(change: MessageChange, id: string): Message {
     const changesBody = 'body' in change
     const message = new Message({
       source: this.source,
@@ -164,7 +191,7 @@ export class Message {
       topic: change.topic ?? this.topic,
       key: change.key ?? this.key,
       headers: change.headers ?? this.headers,
-      id: this.id,
+      id,
       time: this.time,
       origin: this.origin,
     })

@@ -174,6 +174,11 @@ export class Outbox<Item> {
     this.#list(queue)
   }
 
+  /** The oldest waiting entry; undefined when all that it holds is in flight or held. */
+  get oldest(): OutboxEntry<Item> | undefined {
+    return this.#oldest
+  }
+
   /** Takes the oldest waiting entry out; undefined when all that it holds is in flight or held. */
   dropOldest(): OutboxEntry<Item> | undefined {
     const entry = this.#oldest

@@ -130,9 +130,10 @@ export class Relay implements Araldo {
   get routes(): readonly RouteView[] {
     return [...this.router.routes.values()].map(({ source, lanes }) => ({
       source,
-      lanes: lanes.map(({ target, optional, delivery, steps, ledger, messages, bytes, retries, looped }) => ({
+      lanes: lanes.map(({ target, optional, wiretap, delivery, steps, ledger, messages, bytes, retries, looped }) => ({
         target: target.name,
         optional,
+        wiretap,
         guarantee: delivery.guarantee,
         overflow: delivery.overflow,
         steps: steps.map((step) => step.name),

@@ -151,7 +151,7 @@ export class Router {
     known: readonly Lane[],
     made: Lane[],
   ): Lane {
-    const { delivery, optional } = config
+    const { delivery, optional, wiretap } = config
     const target = endpoints.get(config.to) as Endpoint
     const deadLetters = delivery.deadLetter === undefined ? undefined : endpoints.get(delivery.deadLetter)
     const fingerprint = laneFingerprint(config)
@@ -163,9 +163,10 @@ export class Router {
     const lane = new Lane({
       source,
       target,
-      steps: compileSteps(config.steps),
+      ...compileSteps(config.steps),
       hops: this.#hopGuard(source.name, config, target),
       optional,
+      wiretap,
       delivery,
       deadLetters,
       onDrop: this.#onDrop,

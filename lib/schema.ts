@@ -3,51 +3,14 @@
  * registered types, for editors.
  */
 import { closeEntry } from './config/closed.ts'
-import { patternOf, type Unit } from './config/units.ts'
-import type { PluginRegistries } from './discovery.ts'
 import type { PluginType } from './config/entries.ts'
+import { duration, size } from './config/quantity.ts'
+import { laneStepSchemas } from './config/step-schemas.ts'
+import type { PluginRegistries } from './discovery.ts'
 import { GUARANTEES, OVERFLOWS } from './guarantee.ts'
 import { LOG_LEVELS, type JsonSchema } from './types.ts'
 
-export interface QuantityOptions {
-  /** `'64KiB'`, `'30s'`, or a plain number of bytes or milliseconds. */
-  readonly default?: string | number
-  readonly description?: string
-  /** Bytes or milliseconds; 0 if left out. */
-  readonly minimum?: number
-  /** Bytes or milliseconds. */
-  readonly maximum?: number
-}
-
-/** Timers hold no more (milliseconds): a longer one would fire at once. */
-const MAX_TIMER = 2 ** 31 - 1
-
-/** A size: text such as `64KiB`, `1.5MB`, or a number of bytes. The endpoint's options hold bytes. */
-export function size(options: QuantityOptions = {}): JsonSchema {
-  return quantity('bytes', '64KiB', { maximum: Number.MAX_SAFE_INTEGER, ...options })
-}
-
-/** A duration: text such as `500ms`, `30s`, `5m`, or a number of milliseconds. The endpoint's options hold milliseconds. */
-export function duration(options: QuantityOptions = {}): JsonSchema {
-  return quantity('milliseconds', '30s', { maximum: MAX_TIMER, ...options })
-}
-
-function quantity(
-  unit: Unit,
-  example: string,
-  { description, minimum = 0, maximum, ...rest }: QuantityOptions,
-): JsonSchema {
-  return {
-    type: ['integer', 'string'],
-    pattern: patternOf(unit),
-    minimum,
-    maximum,
-    unit,
-    ...(description === undefined ? {} : { description }),
-    examples: [example],
-    ...rest,
-  }
-}
+export { duration, size, type QuantityOptions } from './config/quantity.ts'
 
 /** The parameters under `global`. */
 export const globalSchema: JsonSchema = {
@@ -94,8 +57,6 @@ const ENDPOINT_KEYS: Readonly<Record<string, JsonSchema>> = {
   required: { type: 'boolean', default: false, description: 'The relay does not start without it.' },
 }
 
-const EXPRESSION: JsonSchema = { type: ['string', 'boolean', 'number'] }
-
 /** A lane's parameters of delivery. */
 export const deliverySchema: JsonSchema = {
   type: 'object',
@@ -135,20 +96,10 @@ const LANE: JsonSchema = {
   additionalProperties: false,
   properties: {
     to: { type: 'string', description: "The target endpoint's name." },
-    when: { ...EXPRESSION, description: 'A CEL expression: only messages for which it is true pass.' },
-    map: { ...EXPRESSION, description: 'A CEL expression that gives the new body.' },
-    key: { ...EXPRESSION, description: 'A CEL expression that gives the key: order is kept by it.' },
-    headers: {
-      type: 'object',
-      additionalProperties: EXPRESSION,
-      description: 'Headers to set: text with CEL expressions in braces.',
-    },
-    topic: {
-      ...EXPRESSION,
-      description: "Where in the target it goes: text with CEL expressions in braces, 'orders.{body.region}'.",
-    },
+    ...laneStepSchemas,
     optional: { type: 'boolean', description: 'It never holds the acknowledgement back.' },
     'may-loop': { type: 'boolean', description: 'Its messages may come round: a step ends the loop.' },
+    wiretap: { type: 'boolean', description: 'A copy, which affects neither the source nor any other lane.' },
     ...(deliverySchema['properties'] as object),
   },
 }

@@ -24,6 +24,8 @@ export interface EndpointView {
 export interface LaneView {
   readonly target: string
   readonly optional: boolean
+  /** It is a copy that affects nothing else. */
+  readonly wiretap: boolean
   /** What the lane promises. */
   readonly guarantee: Guarantee
   /** What it does when its outbox is full. */

@@ -66,8 +66,8 @@ describe("the original manual's sample", () => {
       {
         source: 'mock_1',
         lanes: [
-          { to: 'redis_2', optional: false, steps: [], delivery },
-          { to: 'redis_3', optional: false, steps: [], delivery },
+          { to: 'redis_2', optional: false, wiretap: false, steps: [], delivery },
+          { to: 'redis_3', optional: false, wiretap: false, steps: [], delivery },
         ],
       },
     ])

@@ -26,7 +26,10 @@ function setUp({ confirm = false, required = false }: Setup = {}) {
     global: {},
     endpoints: [...endpoints.keys()].map((name) => ({ name, required: required && name === 'out' })),
     routes: [
-      { source: 'in', lanes: ['out', 'app'].map((to) => ({ to, optional: false, steps: [], delivery: deliveryOf() })) },
+      {
+        source: 'in',
+        lanes: ['out', 'app'].map((to) => ({ to, optional: false, wiretap: false, steps: [], delivery: deliveryOf() })),
+      },
     ],
   } as unknown as Config
   const relay = new Relay(config, endpoints, silentLog)

@@ -21,7 +21,7 @@ function routeTo(...changes: LaneChange[]) {
   const targets = changes.map(({ confirm = false }, index) => new TestEndpoint(contextOf(`out${index}`, { confirm })))
   const endpoints = new Map([source, ...targets].map((endpoint) => [endpoint.name, endpoint]))
   const lanes = changes.map((change, index) =>
-    Object.assign({ to: `out${index}`, optional: false, steps: [], delivery: deliveryOf() }, change),
+    Object.assign({ to: `out${index}`, optional: false, wiretap: false, steps: [], delivery: deliveryOf() }, change),
   )
   const { log, lines } = recordingLog()
   const router = new Router(endpoints, [{ source: 'in', lanes }], log)
@@ -39,6 +39,7 @@ describe('a router', () => {
     const to = (name: string): LaneConfig => ({
       to: name,
       optional: false,
+      wiretap: false,
       steps: [],
       delivery: deliveryOf(),
     })
@@ -301,7 +302,7 @@ describe('any routes, any messages, and endpoints that do anything', () => {
       map: [stepOf('map', () => 1)],
       read: [stepOf('when', ({ body }) => body === 1)],
     }
-    return { to: names[to] as string, optional, steps: steps[step], delivery: deliveryOf() }
+    return { to: names[to] as string, optional, wiretap: false, steps: steps[step], delivery: deliveryOf() }
   }
 
   it('leave every ledger exact after every step, every lane to itself, and settle each message exactly once', () => {

@@ -55,7 +55,20 @@ describe('the JSON Schema of a whole config', () => {
         .replaceAll("'", ''),
       withParameters('url: x').replace(
         '[e]',
-        '[{ to: e, when: body.a, topic: "a.{key}", headers: { a: b }, optional: true }]',
+        '[{ to: e, when: body.a, topic: "a.{key}", headers: { a: b }, optional: true, may-loop: true }]',
+      ),
+      withParameters('url: x').replace(
+        '[e]',
+        `[{ to: e, wiretap: true, may-loop: true, expire: 30s, dedupe: true, split: body, throttle: 5 }]`,
+      ),
+      withParameters('url: x').replace(
+        '[e]',
+        `[{ to: e, may-loop: true, expire: { after: "\${T:-1s}" }, dedupe: { key: topic, window: 1m, size: 5 },
+          split: { list: body, max: 5 }, throttle: { rate: "\${R:-5}", per: 1s, by: key, burst: 2, excess: drop } }]`,
+      ),
+      withParameters('url: x').replace(
+        '[e]',
+        '[{ to: e, may-loop: true, steps: [{ when: body.a }, { throttle: 5 }, { headers: { a: b } }] }]',
       ),
     ]) {
       await load(yaml)
@@ -72,6 +85,8 @@ describe('the JSON Schema of a whole config', () => {
       [withParameters('url: x\ntls: { ca: x, cas: x }'), `${ENTRY}/tls`],
       [withParameters('url: x\nnested: { deep: 1 }'), `${ENTRY}/nested`],
       ['routes: { a: [{ to: b, wen: x }] }\n', '/routes/a/0'],
+      ['routes: { a: [{ to: b, steps: [{ wen: x }] }] }\n', '/routes/a/0/steps/0'],
+      ['routes: { a: [{ to: b, throttle: { rat: 5 } }] }\n', '/routes/a/0/throttle'],
     ] as const) {
       assert.ok(errorsOf(yaml).includes(`${path} additionalProperties`), `${yaml}\n${errorsOf(yaml).join('\n')}`)
     }

@@ -67,9 +67,9 @@ function deliveryOf({ delivery: { guarantee, overflow, deadLetter } }: LaneConfi
   return words.join(', ')
 }
 
-function stepList({ steps, optional }: LaneConfig): string {
+function stepList({ steps, optional, wiretap }: LaneConfig): string {
   const words: string[] = steps.map(({ name }) => name)
-  if (optional) words.push('(optional)')
+  if (optional) words.push(wiretap ? '(wiretap)' : '(optional)')
   return words.join(', ') || '-'
 }
 

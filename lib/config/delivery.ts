@@ -35,6 +35,8 @@ interface Given {
 interface Ends {
   readonly source: string
   readonly optional: boolean
+  /** The lane affects nothing else: the source is never paused for it. */
+  readonly wiretap: boolean
   /** undefined where errors leave it unknown. */
   readonly to: string | undefined
 }
@@ -59,7 +61,7 @@ export class DeliveryReader {
   }
 
   /** @param item the lane's long form; undefined for the short one. */
-  read(item: MapNode | undefined, { source: from, to, optional }: Ends, label: string): DeliveryConfig {
+  read(item: MapNode | undefined, { source: from, to, optional, wiretap }: Ends, label: string): DeliveryConfig {
     const entries = [...(item?.entries ?? [])].filter(([key]) => DELIVERY_KEYS.includes(key))
     const node: MapNode = { kind: 'map', offset: item?.offset, entries: new Map(entries) }
     const given = (entries.length === 0 ? {} : (this.#validate(node, label) ?? {})) as Given
@@ -71,8 +73,9 @@ export class DeliveryReader {
     const overflow = given.overflow ?? defaultOverflow(source, target, optional)
     const at = (key: string): number | undefined => item?.entries.get(key)?.value.offset
 
-    if (overflow === 'block' && !source.pause) {
-      const message = `${quote(from)} cannot be paused: use 'drop-oldest' or 'drop-newest'`
+    if (overflow === 'block' && (wiretap || !source.pause)) {
+      const why = wiretap ? `a wiretap never pauses ${quote(from)}` : `${quote(from)} cannot be paused`
+      const message = `${why}: use 'drop-oldest' or 'drop-newest'`
       this.#diagnostics.error(`${label}: overflow: ${message}`, at('overflow'))
     }
     if (overflow === 'disconnect' && target.clients !== true && known !== undefined) {

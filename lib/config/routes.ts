@@ -7,13 +7,16 @@ import { DELIVERY_KEYS, DeliveryReader, type Validate } from './delivery.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { booleanOf, shown, type ConfigNode, type MapEntry, type MapNode, type ScalarNode } from './node.ts'
 import { unknownKey } from './problems.ts'
-import { STEP_KEYS, StepReader, type StepConfig } from './steps.ts'
+import { STEP_KEYS, type StepConfig, type StepReader } from './steps.ts'
 import { didYouMean, nearest, oneOf, quote } from './words.ts'
 
 /** One target of a route: a lane to be. */
 export interface LaneConfig {
   readonly to: string
+  /** It never holds the source's acknowledgement back, nor spoils it. */
   readonly optional: boolean
+  /** A copy that affects nothing else: optional, and never does its outbox pause the source. */
+  readonly wiretap: boolean
   /** In the order in which they run. */
   readonly steps: readonly StepConfig[]
   readonly delivery: DeliveryConfig
@@ -35,7 +38,7 @@ export interface RoutableEndpoint {
 }
 
 /** Keys of the long form, in the order in which the steps run. */
-const LANE_KEYS: readonly string[] = ['to', ...STEP_KEYS, 'optional', 'may-loop', ...DELIVERY_KEYS]
+const LANE_KEYS: readonly string[] = ['to', ...STEP_KEYS, 'steps', 'optional', 'wiretap', 'may-loop', ...DELIVERY_KEYS]
 
 export class RouteReader {
   /** Endpoints that some route names. */
@@ -54,10 +57,11 @@ export class RouteReader {
     endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined,
     diagnostics: Diagnostics,
     validate: Validate,
+    steps: StepReader,
   ) {
     this.#endpoints = endpoints
     this.#diagnostics = diagnostics
-    this.#steps = new StepReader(diagnostics)
+    this.#steps = steps
     this.#delivery = new DeliveryReader((name) => endpoints?.get(name)?.capabilities, validate, diagnostics)
   }
 
@@ -103,12 +107,9 @@ export class RouteReader {
     if (item.kind === 'scalar') {
       const to = this.#target(item, source, label)
       if (to === undefined) return undefined
-      return {
-        to,
-        optional: false,
-        steps: [],
-        delivery: this.#delivery.read(undefined, { source, to, optional: false }, label),
-      }
+      const ends = { source, to, optional: false, wiretap: false }
+      const delivery = this.#delivery.read(undefined, ends, label)
+      return { to, optional: false, wiretap: false, steps: [], delivery }
     }
     if (item.kind === 'list') {
       this.#diagnostics.error(`${label}: expected an endpoint's name or a map with 'to', got a list`, item.offset)
@@ -120,10 +121,15 @@ export class RouteReader {
     const slip = this.#checkKeys(item, named)
     if (target === undefined && !slip) this.#diagnostics.error(`${named}: 'to' is missing`, item.offset)
     const steps = this.#steps.read(item, named)
-    const optional = this.#flag(item.entries.get('optional')?.value, `${named}: optional`)
-    const mayLoop = this.#flag(item.entries.get('may-loop')?.value, `${named}: may-loop`)
+    const flag = (key: string): boolean => this.#flag(item.entries.get(key)?.value, `${named}: ${key}`)
+    const [wiretap, mayLoop, isOptional] = [flag('wiretap'), flag('may-loop'), flag('optional')]
+    const optional = isOptional || wiretap
     this.#checkDeadLetter(item, to, named)
-    const delivery = this.#delivery.read(item, { source, to, optional }, named)
+    const delivery = this.#delivery.read(item, { source, to, optional, wiretap }, named)
+    if (delivery.deadLetter === undefined && steps.some((step) => step.name === 'expire' && step.deadLetter)) {
+      const offset = (item.entries.get('expire') ?? item.entries.get('steps'))?.value.offset
+      this.#diagnostics.error(`${named}: expire: dead-letter: the lane has no 'dead-letter'`, offset)
+    }
     if (to === undefined) return undefined
     if (
       steps.some((step) => step.name === 'topic') &&
@@ -132,10 +138,10 @@ export class RouteReader {
       const message = `${named}: topic: it has no effect: this endpoint sends everything to one place`
       this.#diagnostics.warning(
         `${message} (a parameter of its own, such as topic: '{topic}', may change that)`,
-        item.entries.get('topic')?.offset,
+        (item.entries.get('topic') ?? item.entries.get('steps'))?.offset,
       )
     }
-    return { to, optional, steps, delivery, ...(mayLoop && { mayLoop }) }
+    return { to, optional, wiretap, steps, delivery, ...(mayLoop && { mayLoop }) }
   }
 
   #labelOf(source: string, target: ScalarNode): string {

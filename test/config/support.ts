@@ -164,7 +164,8 @@ export function firstSteps({ routes }: Config): CompiledSteps {
   const steps = routes[0]?.lanes[0]?.steps ?? []
   const compiled = steps.map((step) => {
     if (step.name === 'headers') return [step.name, step.templates]
-    return [step.name, step.name === 'topic' ? step.template : step.expression]
+    if (step.name === 'topic') return [step.name, step.template]
+    return [step.name, 'expression' in step ? step.expression : step]
   })
   return Object.fromEntries(compiled) as CompiledSteps
 }

@@ -100,7 +100,7 @@ export class World extends Peers {
             ? [{ name: 'map' as const, expression: { text: 'map', usesBody: false, evaluate: () => 'm' } }]
             : []),
         ]
-        return { to: `t${to}`, optional, steps, delivery: deliveryOf(change) }
+        return { to: `t${to}`, optional, wiretap: false, steps, delivery: deliveryOf(change) }
       }),
     }
   }

@@ -137,7 +137,7 @@ async function relayFor({ source, target, lane }: Way, config: Config): Promise<
   }
   const route: RouteConfig = {
     source: sender.name,
-    lanes: [{ steps: [], ...lane, to: target, optional: false, delivery: DELIVERY }],
+    lanes: [{ steps: [], ...lane, to: target, optional: false, wiretap: false, delivery: DELIVERY }],
   }
   const endpoints = [sender, { ...receiver, required: true }]
   const fastify = Fastify({ pluginTimeout: TIMEOUT })

@@ -27,6 +27,7 @@ export interface LaneSnapshot extends LedgerSnapshot {
   readonly source: string
   readonly target: string
   readonly optional: boolean
+  readonly wiretap: boolean
   readonly steps: readonly string[]
 }
 
@@ -39,7 +40,14 @@ export function snapshotOf(relay: RelayView, show: Show): Snapshot {
     closing: relay.closing,
     endpoints: [...relay.endpoints.values()].map((endpoint) => endpointSnapshot(endpoint, show)),
     lanes: relay.routes.flatMap(({ source, lanes }) =>
-      lanes.map(({ target, optional, steps, ledger }) => ({ source, target, optional, steps, ...ledger })),
+      lanes.map(({ target, optional, wiretap, steps, ledger }) => ({
+        source,
+        target,
+        optional,
+        wiretap,
+        steps,
+        ...ledger,
+      })),
     ),
   }
 }

@@ -9,7 +9,7 @@ let endpoints = new Map()
 function onSnapshot(snapshot) {
   const now = JSON.stringify([
     snapshot.endpoints.map(({ name, type }) => [name, type]),
-    snapshot.lanes.map(({ source, target, steps, optional }) => [source, target, steps, optional]),
+    snapshot.lanes.map(({ source, target, steps, optional, wiretap }) => [source, target, steps, optional, wiretap]),
   ])
   if (now !== shape) {
     shape = now
@@ -66,14 +66,14 @@ function buildNode(side, name, endpoint) {
   return node
 }
 
-function buildLane({ source, target, steps, optional }, from, to) {
+function buildLane({ source, target, steps, optional, wiretap }, from, to) {
   const item = make('li', { parent: byId('lanes') })
   const route = make('div', { parent: item, className: 'route' })
   route.append(source)
   make('i', { parent: route, text: '→' })
   route.append(target)
   for (const step of steps) make('small', { parent: route, text: step })
-  if (optional) make('small', { parent: route, text: 'optional' })
+  if (optional) make('small', { parent: route, text: wiretap ? 'wiretap' : 'optional' })
   const bytes = make('div', { parent: item, className: 'bytes' })
   const spark = make('svg', { parent: item, className: 'spark', ns: SVG })
   spark.setAttribute('viewBox', '0 0 ' + (HISTORY - 1) + ' 20')

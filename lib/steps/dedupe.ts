@@ -1,0 +1,172 @@
+/**
+ * Floor 2. `dedupe`: a message whose like was delivered lately goes no further.
+ *
+ * A key is recorded when its message has been delivered, not when it comes. Another one of the key that comes before
+ * that waits: once the first is delivered, it is filtered, and acknowledged then and not before; if the first ends in
+ * any other way, it is tried in its place.
+ */
+import type { Parcel, SettledAs, Settlement } from '../delivery.ts'
+import { errors } from '../errors.ts'
+import type { Expression } from '../expression.ts'
+import type { Message } from '../message.ts'
+import type { Stage, StageContext, StagedStep } from '../stage.ts'
+import { boundedKey } from './key.ts'
+import { Recent } from './recent.ts'
+
+export interface DedupeConfig {
+  /** What makes two messages alike; the id, if left out. */
+  readonly key: Expression | undefined
+  readonly window: number
+  readonly size: number
+}
+
+export function dedupe(config: DedupeConfig): StagedStep {
+  return { name: 'dedupe', open: (lane) => new Dedupe(config, lane) }
+}
+
+/** The messages of one key that wait for the one that is under way. */
+interface Waiting {
+  readonly key: string
+  /** With the bytes that each counts for, in the order in which they came. */
+  readonly parcels: Map<Parcel, number>
+}
+
+class Dedupe implements Stage {
+  readonly #key: Expression | undefined
+  readonly #lane: StageContext
+  readonly #next: Stage
+  readonly #delivered: Recent
+  /** By the key of what is under way. */
+  readonly #underWay = new Map<string, Waiting>()
+  #messages = 0
+  #bytes = 0
+  /** Keys whose message ended without being delivered: the next is tried. */
+  readonly #failed: Waiting[] = []
+  #isTrying = false
+
+  constructor(config: DedupeConfig, lane: StageContext) {
+    this.#key = config.key
+    this.#lane = lane
+    this.#delivered = new Recent(config, lane.clock.now)
+    this.#next = lane.next()
+  }
+
+  get hasRoom(): boolean {
+    return this.#next.hasRoom
+  }
+
+  get messages(): number {
+    return this.#messages + this.#next.messages
+  }
+
+  get bytes(): number {
+    return this.#bytes + this.#next.bytes
+  }
+
+  /** What waits here waits for something further on. */
+  async whenEmpty(): Promise<void> {
+    await this.#next.whenEmpty()
+  }
+
+  take(parcel: Parcel): void {
+    let key: string
+    try {
+      key = this.#keyOf(parcel.message)
+    } catch (error) {
+      this.#lane.failed(parcel, 'invalid', error)
+      return
+    }
+    const waiting = this.#underWay.get(key)
+    if (waiting !== undefined) this.#wait(parcel, waiting)
+    else if (this.#delivered.has(key)) this.#lane.filtered(parcel)
+    else {
+      const first = { key, parcels: new Map<Parcel, number>() }
+      this.#underWay.set(key, first)
+      this.#send(parcel, first)
+    }
+  }
+
+  close(): void {
+    for (const waiting of this.#underWay.values()) {
+      for (const parcel of waiting.parcels.keys()) {
+        this.#leave(parcel, waiting)
+        this.#lane.dropped(parcel, 'closing', new errors.CLOSING())
+      }
+    }
+    this.#next.close()
+  }
+
+  #keyOf(message: Message): string {
+    return boundedKey(this.#key === undefined ? message.id : (this.#key.evaluate(message) as string))
+  }
+
+  /** It is bounded like the outbox: where that many wait, the target has not answered for long. */
+  #wait(parcel: Parcel, { parcels }: Waiting): void {
+    const { buffer } = this.#lane.delivery
+    const size = parcel.message.byteLength
+    if (this.#messages >= buffer.messages || this.#bytes + size > buffer.bytes) {
+      this.#lane.overflowed(parcel)
+      return
+    }
+    parcels.set(parcel, size)
+    this.#messages++
+    this.#bytes += size
+  }
+
+  #leave(parcel: Parcel, { parcels }: Waiting): void {
+    this.#bytes -= parcels.get(parcel) as number
+    this.#messages--
+    parcels.delete(parcel)
+  }
+
+  #send(parcel: Parcel, waiting: Waiting): void {
+    const { settlement } = parcel
+    const onEnd = (isDelivered: boolean): void => this.#ended(waiting, isDelivered)
+    this.#next.take({ ...parcel, settlement: new First(settlement, onEnd) })
+  }
+
+  #ended(waiting: Waiting, isDelivered: boolean): void {
+    const { key, parcels } = waiting
+    if (isDelivered) {
+      this.#underWay.delete(key)
+      this.#delivered.add(key)
+      for (const parcel of parcels.keys()) {
+        this.#leave(parcel, waiting)
+        this.#lane.filtered(parcel)
+      }
+      return
+    }
+    this.#failed.push(waiting)
+    if (!this.#isTrying) this.#tryNext()
+  }
+
+  /** One after another: the next may fail at once, too. */
+  #tryNext(): void {
+    this.#isTrying = true
+    for (let waiting = this.#failed.shift(); waiting !== undefined; waiting = this.#failed.shift()) {
+      const [parcel] = waiting.parcels.keys()
+      if (parcel === undefined) this.#underWay.delete(waiting.key)
+      else {
+        this.#leave(parcel, waiting)
+        this.#send(parcel, waiting)
+      }
+    }
+    this.#isTrying = false
+  }
+}
+
+/** What is under way of a key: tells how it ended, after its source. */
+class First implements Settlement {
+  readonly #settlement: Settlement | undefined
+  readonly #onEnd: (isDelivered: boolean) => void
+
+  constructor(settlement: Settlement | undefined, onEnd: (isDelivered: boolean) => void) {
+    this.#settlement = settlement
+    this.#onEnd = onEnd
+  }
+
+  settle(error: Error | null, as?: SettledAs): void {
+    this.#settlement?.settle(error, as)
+    this.#onEnd(error === null && as === undefined)
+  }
+}
