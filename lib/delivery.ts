@@ -182,6 +182,16 @@ export class Delivery {
     }
   }
 
+  /** Sends nothing until {@link go}. */
+  wait(): void {
+    this.#dispatcher.isWaiting = true
+  }
+
+  go(): void {
+    this.#dispatcher.isWaiting = false
+    this.#dispatcher.pump()
+  }
+
   /** Resolves when it holds nothing any more. */
   async whenEmpty(): Promise<void> {
     if (!this.empty) await new Promise<void>((resolve) => this.#onEmpty.push(resolve))

@@ -33,7 +33,7 @@ export interface ConfigDiff {
 }
 
 /** Read when the server is built, and not again. */
-const AT_START = new Set(['server-port', 'server-host', 'log-level', 'console', 'instance'])
+const AT_START = new Set(['server-port', 'server-host', 'log-level', 'shutdown-timeout', 'console', 'instance'])
 
 type Fields = Readonly<Record<string, unknown>>
 

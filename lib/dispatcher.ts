@@ -58,6 +58,8 @@ export class Dispatcher<Item> {
   readonly #now: () => number
   /** When it was to be asked again after it had taken nothing. */
   #askedAt = -Infinity
+  /** Nothing is sent while it is set. */
+  isWaiting = false
   #pause: NodeJS.Timeout | undefined
   #turn: NodeJS.Immediate | undefined
   readonly #isGuarded: boolean
@@ -87,7 +89,8 @@ export class Dispatcher<Item> {
 
   /** Sends what can be sent now. May be called at any time. */
   pump(): void {
-    if (this.#isPumping || this.#isClosed || this.#turn !== undefined || this.#pause !== undefined) return
+    if (this.isWaiting || this.#isPumping || this.#isClosed) return
+    if (this.#turn !== undefined || this.#pause !== undefined) return
     this.#isPumping = true
     const { target, concurrency } = this.#init
     let left = MAX_A_TURN

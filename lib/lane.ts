@@ -162,6 +162,18 @@ export class Lane {
     else while (this.messages > 0) await this.#stages.whenEmpty()
   }
 
+  /** Sends nothing before `earlier` has resolved: what comes waits. To be called before the first message does. */
+  follow(earlier: Promise<unknown>): void {
+    const isDirect = this.#isDirect
+    this.#isDirect = false
+    const outbox = this.#openOutbox()
+    outbox.wait()
+    void earlier.then(() => {
+      this.#isDirect = isDirect && !this.#isClosed
+      outbox.go()
+    })
+  }
+
   /** Ends it: what is still under way is dropped, and so is what comes. */
   close(): void {
     this.#isClosed = true

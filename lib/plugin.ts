@@ -16,7 +16,7 @@ import { LateRoutes } from './late-routes.ts'
 import { builtinMarshallers } from './marshallers/index.ts'
 import { Registry } from './registry.ts'
 import { type Araldo, Relay } from './relay.ts'
-import { Reloader } from './reload.ts'
+import { Reloader, type Timeouts } from './reload.ts'
 import { loggerLevel } from './types.ts'
 import { registerWebSocket } from './upgrade.ts'
 
@@ -77,8 +77,9 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
   requireKnown(Object.keys(hooks), config)
   let relay: Relay | undefined
   let reloader: Reloader | undefined
+  const timeouts = timeoutsOf(fastify, config)
   const close = async (): Promise<void> => {
-    await relay?.close(closeTimeout(fastify, relay.config))
+    await relay?.close(timeouts.close)
     await reloader?.close()
   }
   // Registered before any endpoint's own, so that browsers are closed in order before @fastify/websocket ends them.
@@ -96,7 +97,6 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
       await routes.register()
       relay = new Relay(config, endpoints, log, hash)
       const secrets = new Set(config.secrets)
-      const startTimeout = startTimeoutOf(fastify)
       reloader = new Reloader({
         relay,
         factory,
@@ -104,8 +104,7 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
         host: scope,
         log,
         requests,
-        startTimeout,
-        drainTimeout: (next) => closeTimeout(fastify, next),
+        timeouts,
         load: async (input) => {
           const next = await reloadedConfig(input ?? config.file, options)
           requireKnown(Object.keys(hooks), next)
@@ -125,7 +124,7 @@ async function araldo(fastify: FastifyInstance, options: AraldoOptions): Promise
   fastify.decorate<Araldo>('araldo', started)
   fastify.addHook('onReady', async () => {
     try {
-      await started.start(startTimeoutOf(fastify))
+      await started.start(timeouts.start)
     } catch (error) {
       // Not waited for: the error must come before Fastify's own, which only says that this took too long.
       void close()
@@ -229,20 +228,16 @@ function requireKnown(names: readonly string[], config: Config): void {
 
 /**
  * Fastify ends hooks that take longer than its plugin timeout; 0 switches that off. What the relay gives itself is a
- * margin less than what it was given, so that the process can still exit in time.
+ * margin less than what it was given, so that the process can still exit in time. All of it is set up at the start: a
+ * reload changes none of it.
  */
-function closeTimeout(fastify: FastifyInstance, { global }: Config): number {
+function timeoutsOf(fastify: FastifyInstance, { global }: Config): Timeouts {
   const limit = fastify.initialConfig.pluginTimeout ?? DEFAULT_PLUGIN_TIMEOUT
-  return lessMargin(limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, limit))
-}
-
-function startTimeoutOf({ initialConfig }: FastifyInstance): number {
-  const limit = initialConfig.pluginTimeout ?? DEFAULT_PLUGIN_TIMEOUT
-  return lessMargin(limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : limit)
-}
-
-function lessMargin(timeout: number): number {
-  return Math.max(timeout / 2, timeout - MARGIN)
+  const less = (timeout: number): number => Math.max(timeout / 2, timeout - MARGIN)
+  return {
+    start: less(limit === 0 ? DEFAULT_PLUGIN_TIMEOUT : limit),
+    close: less(limit === 0 ? global.shutdownTimeout : Math.min(global.shutdownTimeout, limit)),
+  }
 }
 
 export default fp(araldo, { fastify: '5.x', name: 'araldo' })

@@ -100,6 +100,7 @@ export class Relay implements Araldo {
   /** The one that is under way. */
   #reloading: Promise<Reloaded> | undefined
   #closing: Promise<void> | undefined
+  readonly #ending = new AbortController()
   /** Set by the plugin; without it the config stays as it is. */
   onReload: Reload | undefined
 
@@ -147,6 +148,11 @@ export class Relay implements Araldo {
 
   get closing(): boolean {
     return this.#closing !== undefined
+  }
+
+  /** Aborts when it begins to close. */
+  get ending(): AbortSignal {
+    return this.#ending.signal
   }
 
   async publish(name: string, body: unknown, options: PublishOptions = {}): Promise<string> {
@@ -254,6 +260,7 @@ export class Relay implements Araldo {
    * @param timeout milliseconds for all of it.
    */
   close(timeout: number): Promise<void> {
+    this.#ending.abort(new errors.CLOSING())
     return (this.#closing ??= this.#close(timeout))
   }
 

@@ -13,6 +13,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { Annex } from './annex.ts'
 import type { Config, EndpointConfig } from './config.ts'
+import { abortable } from './deadline.ts'
 import { type ConfigDiff, describeDiff, diffConfigs, isSameEndpoint } from './diff.ts'
 import type { Endpoint } from './endpoint.ts'
 import { errors, reasonOf } from './errors.ts'
@@ -23,6 +24,14 @@ import type { LateRoutes } from './late-routes.ts'
 import type { Relay, Reloaded } from './relay.ts'
 import type { RoutePlan } from './router.ts'
 
+/** Milliseconds. */
+export interface Timeouts {
+  /** For required endpoints to come up. */
+  readonly start: number
+  /** For what is to end. */
+  readonly close: number
+}
+
 export interface ReloaderInit {
   readonly relay: Relay
   readonly factory: EndpointFactory
@@ -31,12 +40,9 @@ export interface ReloaderInit {
   readonly host: FastifyInstance
   readonly log: FastifyBaseLogger
   readonly requests: RequestCounts | undefined
-  /** Milliseconds that a required endpoint may take to come up. */
-  readonly startTimeout: number
+  readonly timeouts: Timeouts
   /** @throws ConfigError */
   readonly load: (input: string | object | undefined) => Promise<Config>
-  /** Milliseconds that what is replaced may take to end. */
-  readonly drainTimeout: (config: Config) => number
   /** What was made is about to be used. */
   readonly onSwitch: (config: Config) => void
 }
@@ -75,7 +81,7 @@ export class Reloader {
     const draft: Draft = { annexes: [], plan: undefined }
     try {
       const endpoints = await this.#make(config, draft)
-      await this.#startEarly(config, draft)
+      await abortable(this.#startEarly(config, draft), relay.ending)
       // From here to the end of the switch nothing is awaited.
       if (relay.closing) throw new errors.CLOSING()
       this.#switch({ config, hash, endpoints, draft })
@@ -89,7 +95,7 @@ export class Reloader {
 
   /** Closes the annexes of endpoints that have ended. Never rejects. */
   async close(): Promise<void> {
-    await Promise.all([...this.#annexes.values()].map((annex) => annex.close()))
+    await Promise.all([this.#drained, ...[...this.#annexes.values()].map((annex) => annex.close())])
   }
 
   /** All endpoints of the config: those that run and stay, and new ones, which are not started. */
@@ -141,19 +147,19 @@ export class Reloader {
 
   /** Starts what can run beside what it replaces, and gives it time to connect. */
   async #startEarly(config: Config, { annexes }: Draft): Promise<void> {
-    const { relay, startTimeout } = this.#init
+    const { relay, timeouts } = this.#init
     const early = annexes.map(({ endpoint }) => endpoint).filter((endpoint) => !fetches(endpoint))
     await relay.startThese(early, PATIENCE)
     const required = config.endpoints.filter((declared) => declared.required)
     await Promise.all(
       early
         .filter(({ name }) => required.some((declared) => declared.name === name))
-        .map((endpoint) => endpoint.whenUp(startTimeout)),
+        .map((endpoint) => endpoint.whenUp(timeouts.start)),
     )
   }
 
   #switch({ config, hash, endpoints, draft }: Switch): void {
-    const { relay, routes, drainTimeout, onSwitch } = this.#init
+    const { relay, routes, timeouts, onSwitch } = this.#init
     const made = new Map(draft.annexes.map((annex) => [annex.name, annex]))
     const leaving = [...this.#annexes.values()].filter(({ name, endpoint }) => endpoints.get(name) !== endpoint)
     const annexes = [...this.#annexes.values()].filter((annex) => !leaving.includes(annex))
@@ -168,7 +174,7 @@ export class Reloader {
     const isLate = (endpoint: Endpoint): boolean =>
       fetches(endpoint) && leftover.endpoints.some((old) => old.type === endpoint.type && fetches(old))
     for (const endpoint of fresh) if (!isLate(endpoint)) begin(endpoint)
-    this.#drained = relay.retire(leftover, drainTimeout(config)).then(async () => {
+    this.#drained = relay.retire(leftover, timeouts.close).then(async () => {
       for (const endpoint of fresh) if (isLate(endpoint)) begin(endpoint)
       await Promise.all(leaving.map((annex) => annex.close()))
     })

@@ -43,6 +43,9 @@ interface Origin {
   readonly fingerprint: string
 }
 
+/** What waits to be tried again in an old lane does not keep a new one back for longer (milliseconds). */
+const MAX_FOLLOWING = 1_000
+
 export class Router {
   readonly #routes = new Map<string, Route>()
   readonly #sources = new Map<string, Endpoint>()
@@ -106,9 +109,10 @@ export class Router {
    * @param leaving endpoints that are about to end: what they still bring goes on by the routes that they had.
    * @returns lanes that there are not any more: see {@link retire}.
    */
-  apply({ routes }: RoutePlan, leaving: ReadonlySet<Endpoint>): readonly Lane[] {
+  apply({ routes, made }: RoutePlan, leaving: ReadonlySet<Endpoint>): readonly Lane[] {
     const staying = new Set(routes.flatMap(({ lanes }) => lanes))
     const retired = [...this.lanes()].filter((lane) => !staying.has(lane))
+    for (const lane of made) this.#follow(lane, retired)
     const sources = new Set(routes.map(({ source }) => source))
     for (const source of this.#sources.values()) {
       if (!sources.has(source) && !leaving.has(source)) source.bind(undefined)
@@ -123,6 +127,13 @@ export class Router {
     for (const lane of retired) this.#retired.add(lane)
     this.#applyTraces()
     return retired
+  }
+
+  /** What the old lane between the same two holds goes before what the new one gets: a key keeps its order. */
+  #follow(lane: Lane, retired: readonly Lane[]): void {
+    const earlier = retired.find(({ source, target }) => source === lane.source && target === lane.target)
+    if (earlier === undefined || earlier.messages === 0) return
+    lane.follow(within(MAX_FOLLOWING, earlier.whenEmpty()))
   }
 
   /** Takes a plan back that was not applied. */

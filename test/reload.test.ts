@@ -121,7 +121,7 @@ describe('what a reload replaces', () => {
     const published = app.araldo.publish('in', 1)
     const { drained } = await app.araldo.reload(configOf(endpoints, { in: [{ to: 'out', map: 'body * 10.0' }] }))
     const publishedToo = app.araldo.publish('in', 2, { key: 'another' })
-    await until(() => settles.length > 0)
+    assert.deepEqual(bodies(last('out').sent), [1], 'the new lane lets the old one go first')
     settles.shift()?.(null)
     await within(Promise.all([published, drained]))
     await until(() => settles.length > 0)
@@ -159,7 +159,7 @@ describe('what a reload replaces', () => {
   test('what cannot be delivered in time is told to its source as to be sent again', async (t) => {
     const { type, last } = versionedType({ confirm: true })
     const config = (version: number) =>
-      configOf({ in: TEST, out: { ...TEST, version } }, { in: ['out'] }, { 'shutdown-timeout': 100 })
+      configOf({ in: TEST, out: { ...TEST, version } }, { in: ['out'] }, { 'shutdown-timeout': 200 })
     const { app } = await listening(t, { config: config(1), types: [type] })
     last('out').onSend = () => {}
     const published = app.araldo.publish('in', 1)
@@ -321,6 +321,21 @@ describe('a reload that is refused', () => {
     await within(Promise.all([refused, closing]))
     assert.deepEqual(new Set(kit.made.map(({ state }) => state)), new Set(['closed']))
   })
+})
+
+test('the end of the server does not wait for what a reload waits for', async (t) => {
+  const { type, made } = versionedType({
+    onMade: (endpoint) => {
+      if (endpoint.name === 'new') endpoint.onConnect = () => new Promise(() => {})
+    },
+  })
+  const app = await relayServer(t, { config: configOf({ in: TEST, out: TEST }, { in: ['out'] }), types: [type] })
+  await app.ready()
+  const endpoints = { in: TEST, out: TEST, new: { ...TEST, required: true } }
+  const refused = assert.rejects(app.araldo.reload(configOf(endpoints, { in: ['out', 'new'] })), errors.CLOSING)
+  await until(() => made[2]?.state === 'connecting')
+  await within(Promise.all([app.close(), refused]), { timeout: 4_000 })
+  assert.equal(made[2]?.state, 'closed')
 })
 
 describe('what shows of it', () => {
