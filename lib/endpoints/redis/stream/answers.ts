@@ -15,10 +15,10 @@ export function entriesByStream(answer: unknown): [string, Entry[]][] {
   })
 }
 
-/** @returns where to go on, the entries, and how many were pending that are not in the stream any more. */
-export function claimOf(answer: unknown): { cursor: string; entries: Entry[]; gone: number } {
+/** @returns where to go on, the entries, and the ids of those that were pending and are not in the stream any more. */
+export function claimOf(answer: unknown): { cursor: string; entries: Entry[]; gone: string[] } {
   const [cursor, entries, gone = []] = arrayOf(answer)
-  return { cursor: textOf(cursor), entries: entriesOf(entries), gone: arrayOf(gone).length }
+  return { cursor: textOf(cursor), entries: entriesOf(entries), gone: arrayOf(gone).map(textOf) }
 }
 
 function entriesOf(value: unknown): Entry[] {

@@ -27,7 +27,8 @@ export interface ConsumerInit {
   readonly onEntry: (stream: string, id: string, fields: readonly Buffer[]) => number
   /** It is pending and not in the stream any more: somebody has trimmed it away. Must not throw. */
   readonly onGone: (stream: string, id: string) => void
-  readonly onClaimed: (count: number, gone: number) => void
+  /** @param lost entries that had been trimmed away. */
+  readonly onClaimed: (count: number, lost: number) => void
   /** The groups of these streams were gone, and are there again. Must not throw. */
   readonly onRemade: (streams: readonly string[]) => void
 }
@@ -161,7 +162,9 @@ export class Consumer {
     hands.listen()
     const command = [stream, group, consumer, claimAfter, this.#claimCursor, 'COUNT', count]
     const { cursor, entries, gone } = claimOf(await reader.read('xautoclaim', ...command))
-    onClaimed(this.#takeIn(stream, entries), gone)
+    // What is in hand is not lost, though its entry is gone.
+    const lost = gone.filter((id) => !hands.has(stream, id)).length
+    onClaimed(this.#takeIn(stream, entries), lost)
     hands.unlisten()
     this.#claimCursor = cursor
     if (cursor !== '0-0') return

@@ -149,9 +149,9 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
       mayRead: () => !this.suspended,
       onEntry: (stream, id, fields) => this.#onEntry(stream, id, fields),
       onGone: (stream, id) => this.#onGone(stream, id),
-      onClaimed: (count, gone) => {
+      onClaimed: (count, lost) => {
         this.counters.claimed += count
-        this.counters.trimmed += gone
+        this.counters.trimmed += lost
       },
       onRemade: (streams) => this.#onRemade(streams),
     })
