@@ -63,7 +63,8 @@ export interface EndpointType<Options extends object = object> {
   hears?(options: Readonly<Options>, sender: Readonly<Options>): boolean
   /**
    * Runs once per endpoint in a scope of its own: what it decorates or hooks stays its own. Calls `context.attach`.
-   * Must not wait for a peer: a broker that is down never blocks boot.
+   * Must not wait for a peer: a broker that is down never blocks boot. For an endpoint that comes with a reload it runs
+   * while the relay does, in a scope of a server that never listens: late-routes.ts.
    */
   plugin(scope: FastifyInstance, context: EndpointContext<Options>): Promise<void>
 }

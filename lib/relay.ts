@@ -14,7 +14,7 @@ import type { Message } from './message.ts'
 import type { ConfigDiff } from './diff.ts'
 import { type RoutePlan, Router, type RouterLog } from './router.ts'
 import type { Headers, Settle } from './types.ts'
-import type { ConfigurationView, EndpointView, RelayView, RouteView } from './view.ts'
+import type { ConfigurationView, EndpointView, LaneView, RelayView, RouteView } from './view.ts'
 
 export interface PublishOptions {
   readonly topic?: string
@@ -131,19 +131,25 @@ export class Relay implements Araldo {
   get routes(): readonly RouteView[] {
     return [...this.router.routes.values()].map(({ source, lanes }) => ({
       source,
-      lanes: lanes.map(({ target, optional, wiretap, delivery, steps, ledger, messages, bytes, retries, looped }) => ({
-        target: target.name,
-        optional,
-        wiretap,
-        guarantee: delivery.guarantee,
-        overflow: delivery.overflow,
-        steps: steps.map((step) => step.name),
-        ledger: ledger.snapshot(),
-        outbox: { messages, bytes },
-        retries,
-        looped,
-      })),
+      lanes: lanes.map((lane) => this.#viewOf(lane)),
     }))
+  }
+
+  #viewOf(lane: Lane): LaneView {
+    const { target, optional, wiretap, delivery, steps } = lane
+    const { ledger, messages, bytes, retries, looped } = this.router.figuresOf(lane)
+    return {
+      target: target.name,
+      optional,
+      wiretap,
+      guarantee: delivery.guarantee,
+      overflow: delivery.overflow,
+      steps: steps.map((step) => step.name),
+      ledger,
+      outbox: { messages, bytes },
+      retries,
+      looped,
+    }
   }
 
   get closing(): boolean {

@@ -11,6 +11,7 @@ import { reasonOf } from './errors.ts'
 import { laneFingerprint } from './fingerprint.ts'
 import { carriesHops, HopGuard, randomInstance } from './hops.ts'
 import { Lane, type Outcome, type Trace } from './lane.ts'
+import { type LaneFigures, LaneHistory } from './lane-history.ts'
 import type { Message } from './message.ts'
 import { Route, type RouterLog } from './route.ts'
 import { compileSteps } from './steps.ts'
@@ -52,6 +53,7 @@ export class Router {
   readonly #origins = new WeakMap<Lane, Origin>()
   /** Lanes of routes that there were: they take nothing in any more, and end with what they hold. */
   readonly #retired = new Set<Lane>()
+  readonly #history = new LaneHistory()
   readonly #log: RouterLog
   readonly #instance: string
   readonly #traces = new Set<Trace>()
@@ -124,7 +126,11 @@ export class Router {
       this.#routes.set(route.source, route)
       this.#sources.set(route.source, source)
     }
-    for (const lane of retired) this.#retired.add(lane)
+    for (const lane of retired) {
+      this.#retired.add(lane)
+      this.#history.add(lane)
+    }
+    this.#history.keep(staying)
     this.#applyTraces()
     return retired
   }
@@ -151,6 +157,7 @@ export class Router {
     for (const lane of lanes) {
       lane.close()
       this.#retired.delete(lane)
+      this.#history.end(lane)
       this.#silenced.delete(lane)
     }
   }
@@ -198,6 +205,11 @@ export class Router {
   /** Those that messages go into. */
   *lanes(): IterableIterator<Lane> {
     for (const route of this.#routes.values()) yield* route.lanes
+  }
+
+  /** A lane's figures, with those of lanes that it has replaced. */
+  figuresOf(lane: Lane): LaneFigures {
+    return this.#history.of(lane)
   }
 
   /** Messages that are under way in lanes, retired ones too. */

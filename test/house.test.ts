@@ -38,7 +38,7 @@ const FLOORS: readonly (readonly string[])[] = [
     ],
   ],
   ['endpoints/', 'marshallers/', 'http/'],
-  ['router.ts', 'route.ts'],
+  ['router.ts', 'route.ts', 'lane-history.ts'],
   ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts', 'reload.ts', 'factory.ts', 'annex.ts', 'late-routes.ts'],
   ['cli.ts', 'cli/', 'testing/'],
 ]

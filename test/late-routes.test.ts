@@ -1,7 +1,7 @@
 /** Routes of endpoints that come, change and go while the server runs: WebSockets and plain HTTP. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyWebsocket from '@fastify/websocket'
 import type { AraldoOptions } from '../lib/plugin.ts'
 import { connect, UpgradeRefused } from './support/client.ts'
@@ -184,6 +184,21 @@ describe('what protects the routes of endpoints', () => {
     const without = app.araldo.reload(echoing({ free: webSocket('/free') }))
     await assert.rejects(without, { code: 'ARALDO_ERR_UNKNOWN_ENDPOINT' })
   })
+})
+
+test('hooks with a callback work as those that return a promise', async (t) => {
+  const hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    const { name } = request.query as { name?: string }
+    if (name === 'error') done(Object.assign(new Error('no such name'), { statusCode: 409 }))
+    else if (name === undefined) void reply.code(403).send('who?')
+    else done()
+  }
+  const hooks = { rooms: { onRequest: hook as unknown as onRequestAsyncHookHandler } }
+  const { app, host } = await listening(t, { config: echoing({ rooms: webSocket('/old') }), hooks })
+  await app.araldo.reload(echoing({ rooms: webSocket('/rooms') }))
+  assert.equal(await says(`ws://${host}/rooms?name=ann`, t), '"hello"')
+  await refused(`ws://${host}/rooms`, 403)
+  await refused(`ws://${host}/rooms?name=error`, 409)
 })
 
 describe('plain HTTP routes of an endpoint', () => {

@@ -53,7 +53,7 @@ describe('what a reload leaves as it is', () => {
     assert.deepEqual(await client.take(2), ['1', '2'])
     assert.deepEqual(heard, [1, 2])
     assert.equal(laneOf(app, 'browsers', 'browsers').ledger.delivered, 2)
-    assert.equal(laneOf(app, 'browsers', 'out').ledger.delivered, 1)
+    assert.equal(laneOf(app, 'browsers', 'out').ledger.delivered, 2, 'the new lane has inherited the figures')
     assert.deepEqual(
       made.map(({ name, sent }) => [name, bodies(sent)]),
       [
@@ -128,7 +128,8 @@ describe('what a reload replaces', () => {
     settles.shift()?.(null)
     await within(publishedToo)
     assert.deepEqual(bodies(last('out').sent), [1, 20])
-    assert.equal(laneOf(app, 'in', 'out').ledger.received, 1)
+    const { received, delivered, waiting } = laneOf(app, 'in', 'out').ledger
+    assert.deepEqual([received, delivered, waiting], [2, 2, 0])
   })
 
   test('a changed endpoint is up before the old one ends, and that only when its lanes are empty', async (t) => {
@@ -166,6 +167,7 @@ describe('what a reload replaces', () => {
     const refused = assert.rejects(published, (error) => (error as { retryable?: boolean }).retryable === true)
     const { drained } = await app.araldo.reload(config(2))
     await within(Promise.all([refused, drained]))
+    assert.equal(laneOf(app, 'in', 'out').ledger.dropped.closing, 1, 'and counted')
   })
 
   test('a source that fetches ends, with all it had in hand settled, before the new one begins', async (t) => {
