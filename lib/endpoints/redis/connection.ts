@@ -49,9 +49,9 @@ export abstract class Connection {
     return (this.#opening ??= this.#open())
   }
 
-  /** The client, when open. */
+  /** The client, while it is of use. One that is lost looks ready until its socket has closed. */
   protected get client(): Client | undefined {
-    return this.#opened?.client
+    return this.#ended.signal.aborted ? undefined : this.#opened?.client
   }
 
   /** Ends it in order: what was sent before reaches the server, if that answers. Never rejects. */

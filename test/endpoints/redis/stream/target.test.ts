@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { dropReasonOf, isRetryable } from '../../../../lib/errors.ts'
+import { raw } from '../../../../lib/marshallers/raw.ts'
+import { Message } from '../../../../lib/message.ts'
 import { type RedisServer, startRedis } from '../../../support/redis.ts'
 import { need } from '../../../support/require.ts'
 import { until } from '../../../support/wait.ts'
@@ -115,6 +117,27 @@ describe('endpoint-redis-stream, a target', { skip: need('redis-server', 'redis-
     await isReady
     assert.equal(endpoint.gauges['inFlight'], 0)
     assert.equal(await callsOf(own, 'xadd'), 64)
+  })
+
+  test('a connection that is being lost takes nothing more', async (t) => {
+    const own = await startRedis({ t })
+    const { endpoint } = await startStream(t, { url: own.url, topic: 't-lost', 'ping-interval': 10 })
+    const message = new Message({ source: 'test', marshaller: raw, payload: Buffer.from('x') })
+    const refused: unknown[] = []
+    // As a lane does: it has room for another message now.
+    const sendAnother = (): void => {
+      try {
+        endpoint.send(message, () => {})
+      } catch (error) {
+        refused.push(error)
+      }
+    }
+    own.pause()
+    for (let number = 0; number < 10; number++) endpoint.send(message, sendAnother)
+    await until(() => endpoint.state === 'down', { timeout: 15_000 })
+    assert.equal(refused.length, 10)
+    assert.ok(refused.every((error) => dropReasonOf(error) === 'down'))
+    assert.equal(endpoint.counters['unanswered'], 10)
   })
 
   test('what no answer came for when the connection was lost may be there or not', async (t) => {
