@@ -1,4 +1,5 @@
 /** The messages of the fault tests: 1 KiB of JSON each, with a number and a hash, so that none is lost, doubled or changed unseen. */
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 
 export const MESSAGE_BYTES = 1_024
@@ -98,4 +99,14 @@ export function compare(source: Receipts, target: Receipts): Difference {
     }
   }
   return { messages: source.counts.size, lost, duplicates, corrupted: source.corrupted + target.corrupted, disordered }
+}
+
+/**
+ * What is missing at a target is what its lane has counted as dropped: to the message, but for those that were with the
+ * target when its connection was lost, where the lane sends nothing twice. They are counted as dropped, and may have
+ * arrived.
+ */
+export function assertExact(missing: number, { dropped, inDoubt }: { dropped: number; inDoubt: number }): void {
+  assert.ok(dropped > 0, 'messages were dropped')
+  assert.ok(missing <= dropped && missing >= dropped - inDoubt, `${missing} are missing, ${dropped} counted as dropped`)
 }

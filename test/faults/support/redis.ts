@@ -109,6 +109,7 @@ export interface ProducerOptions {
   readonly keys?: number
   /** A stream to write to, or a channel to publish to. */
   readonly stream?: string
+  /** Each key has a channel of its own: `<channel>-<key>`. */
   readonly channel?: string
 }
 
@@ -127,7 +128,8 @@ export class Producer {
   readonly #again: number[] = []
   readonly #timer: NodeJS.Timeout
   #next = 0
-  #underWay = 0
+  /** Sent on the connection that is open, and not answered. */
+  #underWay = new Set<number>()
   #credit = 0
   #last = performance.now()
   #isStopped = false
@@ -138,6 +140,11 @@ export class Producer {
     this.finished = new Promise((resolve) => (this.#finish = resolve))
     this.#timer = setInterval(() => this.#tick(), TICK)
     options.t.after(() => clearInterval(this.#timer))
+    // ioredis leaves what was sent on a connection that is gone without an answer for ever.
+    client.on('close', () => {
+      this.#again.push(...this.#underWay)
+      this.#underWay = new Set()
+    })
   }
 
   /** Ends it. @returns how many messages are confirmed. */
@@ -170,25 +177,24 @@ export class Producer {
     const { keys, stream, channel } = this.#options
     const key = keyOf(number, keys)
     const payload = encode(number, key)
-    this.#underWay++
+    const underWay = this.#underWay
+    underWay.add(number)
     const sending =
       channel === undefined
         ? this.#client.xadd(stream as string, '*', KEY, key, PAYLOAD, payload)
-        : this.#client.publish(channel, payload)
+        : this.#client.publish(`${channel}-${key}`, payload)
     sending.then(
       () => {
-        this.#underWay--
-        this.confirmed.add(number)
+        if (underWay.delete(number)) this.confirmed.add(number)
       },
       () => {
-        this.#underWay--
-        this.#again.push(number)
+        if (underWay.delete(number) && underWay === this.#underWay) this.#again.push(number)
       },
     )
   }
 
   #endIfDone(): void {
-    const isDone = this.#isStopped ? this.#underWay === 0 : this.confirmed.size >= this.#options.count
+    const isDone = this.#isStopped ? this.#underWay.size === 0 : this.confirmed.size >= this.#options.count
     if (!isDone) return
     clearInterval(this.#timer)
     this.#finish()

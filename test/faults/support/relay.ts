@@ -10,13 +10,15 @@ import { parseMetrics, valueOf, type MetricFamily } from '../../support/metrics.
 import { onFreePort } from '../../support/port.ts'
 import { type Exit, type ManagedProcess, type Owner, startProcess, temporaryFolder } from '../../support/process.ts'
 import { until } from '../../support/wait.ts'
-import { PATIENCE } from './scale.ts'
+import { PATIENCE, scaled } from './scale.ts'
 
 export interface LaneLedger {
   readonly received: number
   readonly delivered: number
   readonly filtered: number
   readonly dropped: number
+  /** Of these: what the target had, and had not answered, when its connection was lost. It arrived, or did not. */
+  readonly inDoubt: number
   readonly deadLettered: number
   readonly waiting: number
   /** Payload bytes of those that wait. */
@@ -43,14 +45,15 @@ export class Scrape {
 
   lane(source: string, target: string): LaneLedger {
     const value = (name: string): number => this.value(`lane_${name}`, { source, target })
-    const dropped = this.#families.get('araldo_lane_messages_dropped_total')?.samples ?? []
+    const drops = (this.#families.get('araldo_lane_messages_dropped_total')?.samples ?? []).filter(
+      ({ labels }) => labels.source === source && labels.target === target,
+    )
     return {
       received: value('messages_received_total'),
       delivered: value('messages_delivered_total'),
       filtered: value('messages_filtered_total'),
-      dropped: dropped
-        .filter(({ labels }) => labels.source === source && labels.target === target)
-        .reduce((sum, sample) => sum + sample.value, 0),
+      dropped: drops.reduce((sum, sample) => sum + sample.value, 0),
+      inDoubt: drops.find(({ labels }) => labels.reason === 'down')?.value ?? 0,
       deadLettered: value('messages_dead_lettered_total'),
       waiting: value('messages_waiting'),
       bytes: value('waiting_bytes'),
@@ -85,10 +88,12 @@ export class RelayProcess {
   readonly process: ManagedProcess
   readonly folder: string
   readonly host: string
+  readonly #port: number
 
   constructor(process: ManagedProcess, folder: string, port: number) {
     this.process = process
     this.folder = folder
+    this.#port = port
     this.host = `127.0.0.1:${port}`
   }
 
@@ -110,6 +115,11 @@ export class RelayProcess {
   /** Again, after {@link kill} or {@link stop}: on the same port, with the same config. */
   async start(): Promise<void> {
     await this.process.start()
+  }
+
+  /** Writes another config into its file. */
+  async configure(config: ConfigObject): Promise<void> {
+    await writeConfig(this.folder, config, this.#port)
   }
 
   async scrape(): Promise<Scrape> {
@@ -136,8 +146,7 @@ export class RelayProcess {
 export function startRelay({ t, config, files = {} }: RelayOptions): Promise<RelayProcess> {
   const folder = temporaryFolder('relay')
   return onFreePort(async (port) => {
-    const global = { 'log-level': 'warning', ...config.global, 'server-port': port }
-    await writeFile(join(folder, 'araldo.yaml'), JSON.stringify({ ...config, global })) // JSON is YAML, too
+    await writeConfig(folder, config, port)
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
     const live = `http://127.0.0.1:${port}/health/live`
     const child = await startProcess({
@@ -150,6 +159,12 @@ export function startRelay({ t, config, files = {} }: RelayOptions): Promise<Rel
     })
     return new RelayProcess(child, folder, port)
   })
+}
+
+/** JSON is YAML, too. */
+function writeConfig(folder: string, config: ConfigObject, port: number): Promise<void> {
+  const global = { 'log-level': 'warning', ...config.global, 'server-port': port }
+  return writeFile(join(folder, 'araldo.yaml'), JSON.stringify({ ...config, global }))
 }
 
 /** Looks at the relay again and again: its ledgers must add up each time, and what waits is remembered at its most. */
@@ -165,9 +180,12 @@ export class Watch {
   constructor(t: Owner, relay: RelayProcess, lanes: readonly (readonly [source: string, target: string])[]) {
     this.#relay = relay
     this.#lanes = lanes
-    this.#timer = setInterval(() => {
-      this.#looking ??= this.#look()
-    }, 100)
+    this.#timer = setInterval(
+      () => {
+        this.#looking ??= this.#look()
+      },
+      scaled(100, 500),
+    )
     t.after(() => clearInterval(this.#timer))
   }
 
