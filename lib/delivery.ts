@@ -127,10 +127,6 @@ export class Delivery {
     return this.#isClosed ? 0 : this.#dispatcher.outbox.bytes
   }
 
-  get empty(): boolean {
-    return this.#entries.size === 0
-  }
-
   /** Nothing waits, and the target is not being left alone: what comes may go straight to it. */
   get idle(): boolean {
     return this.#entries.size === 0 && !this.#dispatcher.paused
@@ -139,6 +135,11 @@ export class Delivery {
   /** Whether it is below its bounds. */
   get hasRoom(): boolean {
     return this.#isClosed || this.#dispatcher.outbox.level < 1
+  }
+
+  /** When the message was made that it has held longest (milliseconds since the epoch); undefined where it is empty. */
+  get oldest(): number | undefined {
+    return this.#entries.values().next().value?.item.message.time
   }
 
   /** Takes a parcel in; it ends by `onEnd`, perhaps before this returns. */
@@ -194,7 +195,7 @@ export class Delivery {
 
   /** Resolves when it holds nothing any more. */
   async whenEmpty(): Promise<void> {
-    if (!this.empty) await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
+    if (this.messages > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
   }
 
   /** Ends it: what it still holds is dropped, and its source is told that it may send it again. */
@@ -305,7 +306,7 @@ export class Delivery {
     this.#inDoubt.delete(entry)
     this.#init.onEnd(entry.item, end, error)
     if (this.#isHolding && this.#dispatcher.outbox.level <= RESUME_AT) this.#letGo()
-    if (this.empty) this.#tellEmpty()
+    if (this.messages === 0) this.#tellEmpty()
   }
 
   #tellEmpty(): void {

@@ -205,7 +205,7 @@ export abstract class Endpoint<Options extends object = object> {
   }
 
   /** Whether the relay asks for a pause: see {@link suspend}. */
-  protected get suspended(): boolean {
+  get suspended(): boolean {
     return this.#holders > 0
   }
 

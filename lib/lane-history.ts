@@ -2,15 +2,14 @@
  * Floor 4. The figures of lanes that a reload has replaced: they go on in those of the lane that has their place, between
  * endpoints of the same names, so that no drop goes uncounted and no counter falls.
  */
-import type { Lane } from './lane.ts'
+import type { Lane, OutboxView } from './lane.ts'
 import type { LedgerSnapshot } from './ledger.ts'
 import type { DropReason } from './types.ts'
 
 /** What a lane shows of itself, and what the lanes before it have left. */
 export interface LaneFigures {
   readonly ledger: LedgerSnapshot
-  readonly messages: number
-  readonly bytes: number
+  readonly outbox: OutboxView
   readonly retries: number
   readonly looped: number
 }
@@ -59,17 +58,28 @@ function keyOf({ source, target }: Lane): string {
   return `${source}\n${target.name}`
 }
 
-function figuresOf({ ledger, messages, bytes, retries, looped }: Lane): LaneFigures {
-  return { ledger: ledger.snapshot(), messages, bytes, retries, looped }
+function figuresOf({ ledger, outbox, retries, looped }: Lane): LaneFigures {
+  return { ledger: ledger.snapshot(), outbox, retries, looped }
 }
 
 function add(one: LaneFigures, other: LaneFigures): LaneFigures {
   return {
     ledger: addLedgers(one.ledger, other.ledger),
-    messages: one.messages + other.messages,
-    bytes: one.bytes + other.bytes,
+    outbox: addOutboxes(one.outbox, other.outbox),
     retries: one.retries + other.retries,
     looped: one.looped + other.looped,
+  }
+}
+
+/** The limit is the first one's: what there was before it does not come back. */
+function addOutboxes(one: OutboxView, other: OutboxView): OutboxView {
+  const times = [one.oldest, other.oldest].filter((time) => time !== undefined)
+  return {
+    messages: one.messages + other.messages,
+    bytes: one.bytes + other.bytes,
+    limit: one.limit,
+    oldest: times.length === 0 ? undefined : Math.min(...times),
+    isHolding: one.isHolding || other.isHolding,
   }
 }
 

@@ -27,6 +27,18 @@ export type Outcome = 'delivered' | 'filtered' | 'dead-lettered' | DropReason
 /** Sees every message that ends in a lane. Must be quick and must not throw; the message must not be kept. */
 export type Trace = (lane: Lane, message: Message, outcome: Outcome) => void
 
+/** What a lane holds at the moment. */
+export interface OutboxView {
+  readonly messages: number
+  readonly bytes: number
+  /** What it holds at most. */
+  readonly limit: { readonly messages: number; readonly bytes: number }
+  /** When the oldest of these was made, in milliseconds since the epoch; undefined where it holds none. */
+  readonly oldest: number | undefined
+  /** It keeps its source from taking anything in. */
+  readonly isHolding: boolean
+}
+
 export interface LaneInit {
   readonly source: Pick<Endpoint, 'name' | 'capabilities'> & Holdable
   readonly target: Endpoint
@@ -49,6 +61,30 @@ export interface LaneInit {
   /** The dead-letter endpoint did not take a message, and is tried again. Must not throw. */
   readonly onDeadLetterRefused?: (lane: Lane, error: unknown) => void
   readonly clock?: Clock
+}
+
+/** The lane's hand on its source: whatever of the lane is full pauses it. */
+class Holding implements Holdable {
+  readonly #source: Holdable
+  #holds = 0
+
+  constructor(source: Holdable) {
+    this.#source = source
+  }
+
+  get isHolding(): boolean {
+    return this.#holds > 0
+  }
+
+  hold(): void {
+    this.#holds++
+    this.#source.hold()
+  }
+
+  release(): void {
+    this.#holds--
+    this.#source.release()
+  }
 }
 
 export class Lane {
@@ -76,6 +112,7 @@ export class Lane {
   #isClosed = false
   /** Whom a full outbox pauses; undefined where the lane does not block. */
   #holdable: Holdable | undefined
+  readonly #holding: Holding
 
   constructor(init: LaneInit) {
     this.#init = init
@@ -92,7 +129,8 @@ export class Lane {
     }
     this.steps = steps
     this.#steps = immediate
-    this.#holdable = init.delivery.overflow === 'block' ? init.source : undefined
+    this.#holding = new Holding(init.source)
+    this.#holdable = init.delivery.overflow === 'block' ? this.#holding : undefined
     this.#stages = immediate.length === steps.length ? undefined : this.#openStages(steps.slice(immediate.length))
     const confirms = init.target.capabilities.target?.confirm === true
     this.#isDirect = !confirms && this.#stages === undefined && init.throttle === undefined
@@ -112,6 +150,13 @@ export class Lane {
   /** Bytes of these, in the target's format. */
   get bytes(): number {
     return this.#stages?.bytes ?? this.#outbox?.bytes ?? 0
+  }
+
+  /** Of what the lane holds, for who looks at it. */
+  get outbox(): OutboxView {
+    const { messages, bytes } = this
+    const { isHolding } = this.#holding
+    return { messages, bytes, limit: this.delivery.buffer, oldest: this.#outbox?.oldest, isHolding }
   }
 
   /** Takes a message in. Never throws. `settlement` is there when the source waits for this lane. */

@@ -137,7 +137,7 @@ export class Relay implements Araldo {
 
   #viewOf(lane: Lane): LaneView {
     const { target, optional, wiretap, delivery, steps } = lane
-    const { ledger, messages, bytes, retries, looped } = this.router.figuresOf(lane)
+    const { ledger, outbox, retries, looped } = this.router.figuresOf(lane)
     return {
       target: target.name,
       optional,
@@ -146,7 +146,7 @@ export class Relay implements Araldo {
       overflow: delivery.overflow,
       steps: steps.map((step) => step.name),
       ledger,
-      outbox: { messages, bytes },
+      outbox,
       retries,
       looped,
     }

@@ -3,7 +3,7 @@
  */
 import type { Figures } from './endpoint.ts'
 import type { Guarantee, Overflow } from './guarantee.ts'
-import type { Trace } from './lane.ts'
+import type { OutboxView, Trace } from './lane.ts'
 import type { LedgerSnapshot } from './ledger.ts'
 import type { Capabilities, EndpointState } from './types.ts'
 
@@ -14,6 +14,8 @@ export interface EndpointView {
   readonly state: EndpointState
   /** Why it is not up; undefined while it is. */
   readonly reason: string | undefined
+  /** The relay has asked it to take nothing in for a while: a lane is nearly full. */
+  readonly suspended: boolean
   readonly capabilities: Capabilities
   /** Only ever grow. */
   readonly counters: Readonly<Figures>
@@ -32,8 +34,7 @@ export interface LaneView {
   readonly overflow: Overflow
   readonly steps: readonly string[]
   readonly ledger: LedgerSnapshot
-  /** What it holds at the moment. */
-  readonly outbox: { readonly messages: number; readonly bytes: number }
+  readonly outbox: OutboxView
   /** Times that a message which had failed was sent again. */
   readonly retries: number
   /** Of the messages that were filtered: those that came round, and had been delivered to the target before. */

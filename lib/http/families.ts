@@ -80,8 +80,25 @@ const LANES: readonly Family[] = [
   laneFamily('messages_waiting', 'gauge', 'Messages in the lane that have not come to their end.', ({ ledger }, emit) =>
     emit(ledger.waiting),
   ),
-  laneFamily('waiting_bytes', 'gauge', 'Payload bytes of the waiting messages.', ({ outbox }, emit) =>
-    emit(outbox.bytes),
+  laneFamily('waiting_bytes', 'gauge', 'Bytes of the waiting messages.', ({ outbox }, emit) => emit(outbox.bytes)),
+  laneFamily('waiting_limit', 'gauge', 'Messages that wait in the lane at most.', ({ outbox }, emit) =>
+    emit(outbox.limit.messages),
+  ),
+  laneFamily('waiting_limit_bytes', 'gauge', 'Payload bytes that wait in the lane at most.', ({ outbox }, emit) =>
+    emit(outbox.limit.bytes),
+  ),
+  laneFamily('oldest_waiting_seconds', 'gauge', 'Age of the message that has waited longest.', ({ outbox }, emit) =>
+    emit(outbox.oldest === undefined ? 0 : Math.max(0, (Date.now() - outbox.oldest) / 1_000)),
+  ),
+  laneFamily('holding_source', 'gauge', '1 while the lane keeps its source from taking anything in.', (lane, emit) =>
+    emit(lane.outbox.isHolding ? 1 : 0),
+  ),
+  laneFamily(
+    'info',
+    'gauge',
+    'What the lane promises, and what it does when it is full; always 1.',
+    ({ guarantee, overflow }, emit) => emit(1, { guarantee, overflow }),
+    ['guarantee', 'overflow'],
   ),
   laneFamily('retries_total', 'counter', 'Times that a message was tried again.', ({ retries }, emit) => emit(retries)),
   laneFamily(
@@ -104,6 +121,17 @@ const ENDPOINTS: readonly Family[] = [
     read: ({ relay }, emit) => {
       for (const { name, type, state: current } of relay.endpoints.values()) {
         for (const state of STATES) emit({ endpoint: name, type, state }, state === current ? 1 : 0)
+      }
+    },
+  },
+  {
+    name: 'endpoint_suspended',
+    help: '1 while the relay has asked the endpoint to take nothing in.',
+    type: 'gauge',
+    labels: ['endpoint', 'type'],
+    read: ({ relay }, emit) => {
+      for (const { name, type, suspended } of relay.endpoints.values()) {
+        emit({ endpoint: name, type }, suspended ? 1 : 0)
       }
     },
   },

@@ -246,6 +246,7 @@ function bigRelay(endpoints: number, characters: number): RelayView {
       type: 'endpoint-test',
       state: 'up',
       reason: undefined,
+      suspended: false,
       capabilities: { source: null, target: null },
       counters: {},
       gauges: { ['g'.repeat(characters)]: 1 },

@@ -16,13 +16,16 @@ export function configOf(
 }
 
 /** A type of {@link TestEndpoint}s, and those that were made of it, by name. */
-export function testType({ confirm = false } = {}): { type: EndpointType; made: Map<string, TestEndpoint> } {
+export function testType({ confirm = false, pause = false } = {}): {
+  type: EndpointType
+  made: Map<string, TestEndpoint>
+} {
   const made = new Map<string, TestEndpoint>()
   const type = defineEndpoint<object>({
     id: 'endpoint-test',
     schema: { type: 'object', properties: {} },
     capabilities: () => ({
-      source: { ack: true, pause: false, replay: false, headers: true, topics: true },
+      source: { ack: true, pause, replay: false, headers: true, topics: true },
       target: { confirm, headers: true, topics: true, echo: false },
     }),
     plugin: async (_scope, context) => {

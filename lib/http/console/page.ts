@@ -49,6 +49,7 @@ export const page = `<!doctype html>
   <div><dt>Received</dt><dd id="total-received">–</dd><dd id="note-received"></dd></div>
   <div><dt>Delivered</dt><dd id="total-delivered">–</dd><dd id="note-delivered"></dd></div>
   <div><dt>Waiting</dt><dd id="total-waiting">–</dd><dd id="note-waiting"></dd></div>
+  <div><dt>Dead-lettered</dt><dd id="total-dead">–</dd><dd id="note-dead"></dd></div>
   <div><dt>Dropped</dt><dd id="total-dropped">–</dd><dd id="note-dropped"></dd></div>
 </dl>
 <main>

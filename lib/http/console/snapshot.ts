@@ -1,8 +1,10 @@
 /** Floor 3. What the console shows once a second: endpoints with their states, lanes with their ledgers. */
 import type { Figures } from '../../endpoint.ts'
+import type { Guarantee } from '../../guarantee.ts'
+import type { OutboxView } from '../../lane.ts'
 import type { LedgerSnapshot } from '../../ledger.ts'
 import type { EndpointState } from '../../types.ts'
-import type { EndpointView, RelayView } from '../../view.ts'
+import type { EndpointView, LaneView, RelayView } from '../../view.ts'
 import { figuresOf } from '../figures.ts'
 import type { Show } from '../text.ts'
 
@@ -19,45 +21,49 @@ export interface EndpointSnapshot {
   readonly type: string
   readonly state: EndpointState
   readonly reason?: string
+  readonly suspended: boolean
   readonly counters: Readonly<Figures>
   readonly gauges: Readonly<Figures>
 }
 
-export interface LaneSnapshot extends LedgerSnapshot {
+export interface LaneSnapshot
+  extends LedgerSnapshot, Pick<LaneView, 'optional' | 'wiretap' | 'steps' | 'retries' | 'looped'> {
   readonly source: string
   readonly target: string
-  readonly optional: boolean
-  readonly wiretap: boolean
-  readonly steps: readonly string[]
+  readonly guarantee: Guarantee
+  readonly outbox: Omit<OutboxView, 'oldest'> & {
+    /** Milliseconds that the lane has held its oldest message, by the message's own time. */
+    readonly age: number
+  }
 }
 
 /** Characters of a reason. */
 const MAX_REASON = 300
 
 export function snapshotOf(relay: RelayView, show: Show): Snapshot {
+  const time = Date.now()
   return {
-    time: Date.now(),
+    time,
     closing: relay.closing,
     endpoints: [...relay.endpoints.values()].map((endpoint) => endpointSnapshot(endpoint, show)),
-    lanes: relay.routes.flatMap(({ source, lanes }) =>
-      lanes.map(({ target, optional, wiretap, steps, ledger }) => ({
-        source,
-        target,
-        optional,
-        wiretap,
-        steps,
-        ...ledger,
-      })),
-    ),
+    lanes: relay.routes.flatMap(({ source, lanes }) => lanes.map((lane) => laneSnapshot(source, lane, time))),
   }
 }
 
+function laneSnapshot(source: string, lane: LaneView, time: number): LaneSnapshot {
+  const { target, optional, wiretap, steps, guarantee, ledger, retries, looped, outbox } = lane
+  const { oldest = time, ...held } = outbox
+  const figures = { outbox: { ...held, age: Math.max(0, time - oldest) }, retries, looped }
+  return { source, target, optional, wiretap, steps, guarantee, ...ledger, ...figures }
+}
+
 function endpointSnapshot(endpoint: EndpointView, show: Show): EndpointSnapshot {
-  const { name, type, state, reason } = endpoint
+  const { name, type, state, reason, suspended } = endpoint
   return {
     name,
     type,
     state,
+    suspended,
     ...(reason === undefined ? {} : { reason: show(reason, MAX_REASON) }),
     counters: figuresOf(endpoint, 'counters'),
     gauges: figuresOf(endpoint, 'gauges'),

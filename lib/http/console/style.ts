@@ -104,6 +104,10 @@ main > section.feed { margin: 0 }
 .dead { --part: var(--dead) } .waiting { --part: var(--warn) }
 .meter span { background: var(--part) }
 .ledger .dropped:not(.nothing) b { color: var(--bad) }
+.outbox, .notes { grid-column: 1 / -1; font-size: .8125rem; color: var(--warn) }
+.notes { color: var(--soft) }
+.outbox.full { font-weight: 600 }
+:is(.outbox, .notes):empty { display: none }
 .reasons { grid-column: 1 / -1; font-size: .8125rem; color: var(--bad) }
 .reasons:empty { display: none }
 
@@ -142,6 +146,7 @@ tbody tr:first-child td { border-block-start: 0 }
 .outcome { white-space: nowrap; font-weight: 500; color: var(--bad) }
 .outcome[data-outcome=delivered] { color: var(--flow) }
 .outcome[data-outcome=filtered] { color: var(--soft) }
+.outcome[data-outcome=dead-lettered] { color: var(--dead) }
 .outcome::before { content: '✕'; display: inline-block; inline-size: 1.3em }
 .outcome[data-outcome=delivered]::before { content: '✓' }
 .outcome[data-outcome=filtered]::before { content: '–' }

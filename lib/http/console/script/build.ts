@@ -9,7 +9,9 @@ let endpoints = new Map()
 function onSnapshot(snapshot) {
   const now = JSON.stringify([
     snapshot.endpoints.map(({ name, type }) => [name, type]),
-    snapshot.lanes.map(({ source, target, steps, optional, wiretap }) => [source, target, steps, optional, wiretap]),
+    snapshot.lanes.map(({ source, target, steps, optional, wiretap, guarantee }) => [
+      source, target, steps, optional, wiretap, guarantee,
+    ]),
   ])
   if (now !== shape) {
     shape = now
@@ -66,7 +68,7 @@ function buildNode(side, name, endpoint) {
   return node
 }
 
-function buildLane({ source, target, steps, optional, wiretap }, from, to) {
+function buildLane({ source, target, steps, optional, wiretap, guarantee }, from, to) {
   const item = make('li', { parent: byId('lanes') })
   const route = make('div', { parent: item, className: 'route' })
   route.append(source)
@@ -74,6 +76,7 @@ function buildLane({ source, target, steps, optional, wiretap }, from, to) {
   route.append(target)
   for (const step of steps) make('small', { parent: route, text: step })
   if (optional) make('small', { parent: route, text: wiretap ? 'wiretap' : 'optional' })
+  make('small', { parent: route, text: guarantee.replaceAll('-', ' '), className: 'guarantee' })
   const bytes = make('div', { parent: item, className: 'bytes' })
   const spark = make('svg', { parent: item, className: 'spark', ns: SVG })
   spark.setAttribute('viewBox', '0 0 ' + (HISTORY - 1) + ' 20')
@@ -89,10 +92,12 @@ function buildLane({ source, target, steps, optional, wiretap }, from, to) {
   const group = make('g', { parent: byId('ribbons'), ns: SVG })
   const lane = {
     area, curve, bytes, rate, meter, ledger, group, from, to,
+    outbox: make('div', { parent: item, className: 'outbox' }),
+    notes: make('div', { parent: item, className: 'notes' }),
     reasons: make('div', { parent: item, className: 'reasons' }),
     base: make('path', { parent: group, ns: SVG, className: 'base' }),
     dots: make('path', { parent: group, ns: SVG, className: 'dots' }),
-    received: new Rate(), delivered: new Rate(), dropped: new Rate(),
+    received: new Rate(), delivered: new Rate(), dropped: new Rate(), dead: new Rate(),
   }
   from.lanes.push(lane)
   to.lanes.push(lane)

@@ -1,12 +1,13 @@
 /** Floor 3. The page’s script: the figures of each snapshot, put where they belong. */
 
 export const show = `
-function showEndpoint({ name, state, reason, counters, gauges }, seconds) {
+function showEndpoint({ name, state, reason, suspended, counters, gauges }, seconds) {
   const view = endpoints.get(name)
   view.rate.add(counters.received ?? 0, seconds)
   view.state.dataset.state = state
   write(view.state, state)
-  write(view.reason, reason === undefined || reason === state ? '' : reason)
+  const why = reason === undefined || reason === state ? [] : [reason]
+  write(view.reason, [...why, ...(suspended ? ['paused: a lane is nearly full'] : [])].join(' · '))
   write(view.received, whole.format(counters.received ?? 0))
   for (const node of view.nodes) node.state.dataset.state = state
   const { received, receivedBytes, connects, ...others } = counters
@@ -29,6 +30,7 @@ function showLane(view, lane, seconds) {
   view.received.add(lane.received, seconds)
   view.delivered.add(lane.delivered, seconds)
   view.dropped.add(dropped, seconds)
+  view.dead.add(lane.deadLettered, seconds)
   write(view.rate, perSecond(view.received.now))
   drawCurve(view, view.received.history)
   const { received, delivered, filtered, waiting } = lane
@@ -39,8 +41,27 @@ function showLane(view, lane, seconds) {
   }
   write(view.bytes, size(lane.bytes))
   showMeter(view.meter, parts)
+  showOutbox(view, lane)
   const reasons = Object.entries(lane.dropped).filter(([, count]) => count > 0)
   write(view.reasons, reasons.map(([reason, count]) => 'dropped, ' + reason + ': ' + whole.format(count)).join(' · '))
+}
+
+/** What waits, against what may; and what was done with messages on their way. */
+function showOutbox({ outbox, notes }, { waiting, outbox: held, retries, looped }) {
+  const { messages, bytes, limit, age, isHolding } = held
+  const parts = []
+  if (waiting > 0) {
+    parts.push('waiting: ' + whole.format(messages) + ' of ' + whole.format(limit.messages))
+    parts.push(size(bytes) + ' of ' + size(limit.bytes))
+    parts.push('oldest ' + duration(age))
+  }
+  if (isHolding) parts.push('source paused')
+  write(outbox, parts.join(' · '))
+  outbox.classList.toggle('full', isHolding)
+  const counts = []
+  if (retries > 0) counts.push(whole.format(retries) + (retries === 1 ? ' try again' : ' tries again'))
+  if (looped > 0) counts.push(whole.format(looped) + ' came round')
+  write(notes, counts.join(' · '))
 }
 
 function showMeter(meter, parts) {
@@ -77,7 +98,9 @@ function showTotals(snapshot) {
   put('up', up + ' of ' + all.length, missing.slice(0, 3).join(', ') + (missing.length > 3 ? ' …' : ''), missing.length > 0)
   put('received', perSecond(rate('received')), whole.format(total((lane) => lane.received)) + ' in all')
   put('delivered', perSecond(rate('delivered')), whole.format(total((lane) => lane.delivered)) + ' in all')
-  put('waiting', whole.format(total((lane) => lane.waiting)), 'messages')
+  put('waiting', whole.format(total((lane) => lane.waiting)), size(total(({ outbox }) => outbox.bytes)))
+  const dead = total((lane) => lane.deadLettered)
+  put('dead', whole.format(dead), rate('dead') > 0 ? perSecond(rate('dead')) : 'none now', rate('dead') > 0)
   put('dropped', whole.format(dropped), rate('dropped') > 0 ? perSecond(rate('dropped')) : 'none now', rate('dropped') > 0)
   document.title = (missing.length > 0 ? '(' + missing.length + ' not up) ' : '') + 'araldo console'
 }

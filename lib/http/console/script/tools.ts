@@ -44,6 +44,13 @@ function size(bytes) {
   return (power === 0 ? whole.format(bytes) : bytes.toFixed(1)) + ' ' + units[power]
 }
 
+function duration(milliseconds) {
+  const seconds = milliseconds / 1000
+  if (seconds < 10) return seconds.toFixed(1) + ' s'
+  if (seconds < 120) return Math.round(seconds) + ' s'
+  return seconds < 7200 ? Math.round(seconds / 60) + ' min' : Math.round(seconds / 3600) + ' h'
+}
+
 const sum = (values) => values.reduce((total, value) => total + value, 0)
 const words = (key) => key.replace(/(?<=[a-z0-9])(?=[A-Z])/g, ' ').toLowerCase()
 
