@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { BrowserContext, Page } from 'playwright-core'
 import type { FastifyInstance } from 'fastify'
+import { errors as errorsOf } from '../../lib/errors.ts'
 import { launchChromium, needChromium } from '../support/chromium.ts'
 import type { TestEndpoint } from '../support/core.ts'
 import { freePort } from '../support/port.ts'
@@ -61,6 +62,9 @@ describe('the console in a browser', { skip: needChromium() }, () => {
     await server.araldo.publish('browsers', { total: 1 }, { topic })
     await server.araldo.publish('browsers', { total: 20 })
     orders.break('the broker <b>went</b> away')
+    orders.onSend = () => {
+      throw new errorsOf.TOO_LARGE('orders', 1, 2)
+    }
     await assert.rejects(server.araldo.publish('browsers', { total: 30 }))
 
     await page.locator('#messages tr').nth(5).waitFor()
@@ -69,14 +73,14 @@ describe('the console in a browser', { skip: needChromium() }, () => {
     assert.match(rows[5]!, /browsers\s*→\s*orders\s.*delivered/s)
     assert.ok(rows[5]!.includes(topic))
     assert.match(rows[4]!, /browsers\s*→\s*audit\s.*filtered/s)
-    assert.match(rows[1]!, /browsers\s*→\s*orders\s.*down/s)
+    assert.match(rows[1]!, /browsers\s*→\s*orders\s.*invalid/s)
     assert.equal(await page.locator('#messages img').count(), 0)
 
     const lanes = page.locator('#lanes li')
     await lanes.nth(0).getByText('3 received').waitFor()
     const ledger = (await lanes.nth(0).innerText()).replaceAll(/\s+/g, ' ')
     assert.match(ledger, /3 received = 2 delivered \+ 0 filtered \+ 1 dropped \+ 0 dead-lettered \+ 0 waiting/)
-    assert.match(ledger, /dropped, down: 1/)
+    assert.match(ledger, /dropped, invalid: 1/)
     assert.match(await lanes.nth(1).innerText(), /browsers\s*→\s*audit\s*when\s*optional/)
     assert.equal(await lanes.count(), 4)
 

@@ -62,7 +62,13 @@ export function capabilities(options: StreamOptions): Capabilities {
     target:
       topic === undefined
         ? null
-        : { confirm: true, headers: true, topics: options.topic !== undefined, echo: mayHear(options, options) },
+        : {
+            confirm: true,
+            headers: true,
+            topics: options.topic !== undefined,
+            echo: mayHear(options, options),
+            shared: true,
+          },
   }
 }
 
