@@ -124,6 +124,7 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
     const reader = isRead && !this.#isQuiet ? new Reader({ open: this.#server.open, pingInterval, onLost }) : undefined
     try {
       await abortable(Promise.all([writer.open(), reader?.open()]), signal)
+      await abortable(writer.learnBounds(), signal)
       if (isRead) await abortable(this.#groups.make(writer, this.#streams), signal)
     } catch (error) {
       void reader?.close()

@@ -16,7 +16,7 @@ import { Add, type Adder, type Addition, bytesOf, refusalOf, type Sender } from 
 /** At most so many messages and bytes wait for an answer. */
 const MAX_IN_FLIGHT = 10_000
 const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
-/** Redis' own bound for one value, `proto-max-bulk-len`: it closes the connection of who sends more. */
+/** An entry has no more bytes; and no field of one, where the server does not say otherwise. */
 const MAX_ENTRY = 512 * 1024 * 1024
 /** When no answer has come for so many milliseconds, though some are due, the connection is of no more use. */
 const ANSWER_TIMEOUT = 8_000
@@ -29,6 +29,9 @@ export class Writer extends Connection implements Adder {
   readonly #waiting = new Set<Sender>()
   #watch: NodeJS.Timeout | undefined
   #answeredAt = 0
+  /** Bytes that one field may have: the server closes the connection of who sends more. */
+  #maxField = MAX_ENTRY
+  #learning: Promise<void> | undefined
 
   constructor(init: ConnectionInit) {
     super('writer', init)
@@ -65,7 +68,7 @@ export class Writer extends Connection implements Adder {
       throw new errors.OVERFLOW(sender.name, this.#inFlight.size)
     }
     const bytes = bytesOf(fields)
-    if (bytes > MAX_ENTRY) throw new errors.TOO_LARGE(sender.name, MAX_ENTRY, bytes)
+    if (bytes > this.#maxField) this.#requireFit(fields, bytes, sender)
     const addition = { stream, trim, fields, bytes, sender, settle }
     if (this.#inFlight.size === 0) this.#startWatch()
     this.#inFlight.add(addition)
@@ -75,6 +78,31 @@ export class Writer extends Connection implements Adder {
       void client.sendCommand(new Add(addition, this))
     } else this.#addPlain(client, addition)
     if (this.#isFull) this.#tellFull(sender)
+  }
+
+  /** Resolves when the server has said, or may not say, how large a field may be. Once for each connection. */
+  learnBounds(): Promise<void> {
+    return (this.#learning ??= this.#learnBounds())
+  }
+
+  async #learnBounds(): Promise<void> {
+    const name = 'proto-max-bulk-len'
+    try {
+      const answer = (await this.command('CONFIG', 'GET', name)) as readonly unknown[]
+      const bytes = Number(answer[1])
+      if (bytes > 0) this.#maxField = Math.min(bytes, MAX_ENTRY)
+    } catch (error) {
+      // Many users may not ask, and many services do not tell.
+      if (!isErrorReply(error)) throw error
+    }
+  }
+
+  #requireFit(fields: readonly (string | Buffer)[], bytes: number, sender: Sender): void {
+    for (const field of fields) {
+      const length = bytesOf([field])
+      if (length > this.#maxField) throw new errors.TOO_LARGE(sender.name, this.#maxField, length)
+    }
+    if (bytes > MAX_ENTRY) throw new errors.TOO_LARGE(sender.name, MAX_ENTRY, bytes)
   }
 
   /** What this one has sent and no answer has come for is told so: it waits no longer. */

@@ -101,6 +101,16 @@ describe('endpoint-redis-stream, a target', { skip: need('redis-server', 'redis-
     assert.equal(endpoint.state, 'up')
   })
 
+  test('what the server would cut the connection for is not sent', async (t) => {
+    const own = await startRedis({ t, args: ['--proto-max-bulk-len', '1mb'] })
+    const { send, endpoint } = await startStream(t, { url: own.url, topic: 'large' })
+    const [half, more] = [Buffer.alloc(512 * 1024), Buffer.alloc(1024 * 1024 + 1)]
+    const error = await send(more)
+    assert.equal((error as { code?: string } | null)?.code, 'ARALDO_ERR_TOO_LARGE')
+    assert.equal(await send(half, { headers: { also: 'x'.repeat(600 * 1024) } }), null, 'it is each field that counts')
+    assert.deepEqual([endpoint.counters.connects, endpoint.counters.failures], [1, 0])
+  })
+
   test('what waits for an answer is bounded, and the endpoint says when it is full', async (t) => {
     const own = await startRedis({ t })
     const { send, endpoint } = await startStream(t, { url: own.url, topic: 'full' })
