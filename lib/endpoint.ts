@@ -106,7 +106,8 @@ export abstract class Endpoint<Options extends object = object> {
   #accept: Accept | undefined
   #accepting = false
   #ending = false
-  #isSaturated = false
+  /** Up, and not saturated: every lane asks with every message. */
+  #isReady = false
   readonly #readyListeners = new Set<() => void>()
   /** Lanes that have asked for a pause and not given it up. */
   #holders = 0
@@ -126,9 +127,9 @@ export abstract class Endpoint<Options extends object = object> {
       disconnect: () => this.disconnect(),
     })
     this.#link.onState((state) => {
-      if (state === 'up') this.#announceReady()
       // How much the peer could take is of the link that it was said on.
-      else this.#isSaturated = false
+      this.#isReady = state === 'up'
+      if (this.#isReady) this.#announceReady()
     })
   }
 
@@ -199,8 +200,8 @@ export abstract class Endpoint<Options extends object = object> {
    * is lost.
    */
   protected saturated(isSaturated: boolean): void {
-    if (isSaturated === this.#isSaturated || this.#link.state !== 'up') return
-    this.#isSaturated = isSaturated
+    if (isSaturated !== this.#isReady || this.#link.state !== 'up') return
+    this.#isReady = !isSaturated
     if (!isSaturated) this.#announceReady()
   }
 
@@ -237,7 +238,7 @@ export abstract class Endpoint<Options extends object = object> {
 
   /** Whether it can be sent to at this moment: up, and not saturated. */
   get ready(): boolean {
-    return this.#link.state === 'up' && !this.#isSaturated
+    return this.#isReady
   }
 
   /**
