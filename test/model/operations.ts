@@ -79,10 +79,10 @@ const operation = fc.oneof(
 )
 /** What comes to an end, and how. At most one of them in a sequence, so that much comes before it. */
 const end = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('nothing') }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('nothing') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('stop'), at: fc.nat(TARGETS - 1) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('close') }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('hook close'), when: fc.constantFrom('send', 'settle') }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('hook close'), when: fc.constantFrom('send', 'settle') }) },
 )
 type ValueOf<Arbitrary> = Arbitrary extends fc.Arbitrary<infer Value> ? Value : never
 export type Operation = ValueOf<typeof operation> | ValueOf<typeof end>

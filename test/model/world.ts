@@ -244,8 +244,10 @@ export class World extends Peers {
     this.#beQuiet()
     const lost = this.flights.filter((flight) => flight.at === at)
     for (const lane of this.lanes.flat()) {
-      if (at === this.dead) lane.lostLetters((fed) => lost.some((flight) => flight.fed === fed))
-      else if (lane.setup.to === at) lane.lost((fed) => lost.some((flight) => flight.fed === fed))
+      const isUnderWay = (fed: Fed): boolean =>
+        lost.some((flight) => flight.fed === fed && this.lanes[fed.source]?.[flight.place] === lane)
+      if (at === this.dead) lane.lostLetters(isUnderWay)
+      else if (lane.setup.to === at) lane.lost(isUnderWay)
     }
     for (const flight of lost) this.land(flight)
   }
