@@ -12,6 +12,9 @@ import { Message } from './message.ts'
 import { OutboxEntry } from './outbox.ts'
 import type { Headers } from './types.ts'
 
+/** Where a letter goes on that failed in a step, after others. */
+export const STEP_HEADER = 'araldo-step'
+
 /** What became of a message that cannot be delivered. */
 export interface Failure {
   /** The lane. */
@@ -20,6 +23,8 @@ export interface Failure {
   readonly error: unknown
   /** Times that it was sent to the target. */
   readonly attempts: number
+  /** The lane's step that failed, where others had been through with the message: `3/module`. */
+  readonly step?: string | undefined
 }
 
 export interface DeadLettersInit {
@@ -93,7 +98,7 @@ function payloadOf(message: Message): Buffer {
   }
 }
 
-function headersOf(message: Message, { source, target, error, attempts }: Failure): Headers {
+function headersOf(message: Message, { source, target, error, attempts, step }: Failure): Headers {
   const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   const text = reasonOf(error).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
   // Without a prototype, `__proto__` is a name like any other.
@@ -108,5 +113,7 @@ function headersOf(message: Message, { source, target, error, attempts }: Failur
   })
   // Its way ends here: sent again, it begins anew, and is delivered where it was not.
   delete headers[HOPS_HEADER]
+  if (step === undefined) delete headers[STEP_HEADER]
+  else headers[STEP_HEADER] = step
   return headers
 }

@@ -32,6 +32,8 @@ export interface Parcel {
   readonly settlement: Settlement | undefined
   /** The topic that it came from: what order is kept by where it has no key. */
   readonly from: string
+  /** The step that failed for it, after others: see `Failure.step`. */
+  readonly failedIn?: string | undefined
 }
 
 /** Where a delivery ends; without a marshaller where messages need not be encoded for it. */
@@ -225,7 +227,8 @@ export class Delivery {
     }
     const { outbox } = this.#dispatcher
     const dropped = this.#makeRoom(entry.size)
-    if (outbox.fits(entry.size) || this.#isAdmitted) {
+    const { isFed = false, config } = this.#init
+    if (outbox.fits(entry.size) || (isFed && config.overflow === 'block')) {
       this.#entries.add(entry)
       if (dead === undefined) outbox.push(entry)
       else outbox.admit(entry)
@@ -251,11 +254,6 @@ export class Delivery {
     const dropped: Entry[] = []
     while (!outbox.fits(size)) dropped.push(outbox.dropOldest() as Entry)
     return dropped
-  }
-
-  /** It had its place in the lane already. */
-  get #isAdmitted(): boolean {
-    return this.#init.isFed === true && this.#init.config.overflow === 'block'
   }
 
   #closing(mayHaveIt: boolean): Error {
@@ -297,7 +295,8 @@ export class Delivery {
     // What was told to the source meanwhile may have ended the relay.
     if (!this.#entries.has(entry)) return
     const { source, target } = this.#init
-    this.#deadLetters?.write(entry, entry.item.message, { source, target: target.name, error, attempts })
+    const { message, failedIn: step } = entry.item
+    this.#deadLetters?.write(entry, message, { source, target: target.name, error, attempts, step })
   }
 
   #end(entry: Entry, end: 'delivered' | 'dead-lettered' | DropReason, error: unknown): void {

@@ -279,7 +279,8 @@ export class Lane {
       overflowed: (parcel: Parcel) => this.#overflowed(parcel),
       retried: () => this.retries++,
     }
-    return openStages(steps, lane, this.#holdable, (holdable) => {
+    const before = this.#init.steps.length - steps.length
+    return openStages(steps, before, lane, this.#holdable, (holdable) => {
       this.#holdable = holdable
       return this.#openOutbox()
     })

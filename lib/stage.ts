@@ -118,19 +118,27 @@ export function isStaged(step: Step | StagedStep): step is StagedStep {
 
 /**
  * Makes the stages of a lane, the last first.
+ * @param steps those from the first stage on.
+ * @param before how many the lane has before these.
  * @param holdable whom the first full queue pauses.
  * @param exit makes what comes after all of them: the outbox.
  */
 export function openStages(
   steps: readonly (Step | StagedStep)[],
+  before: number,
   lane: Omit<StageContext, 'holdable' | 'next'>,
   holdable: Holdable | undefined,
   exit: (holdable: Holdable | undefined) => Stage,
 ): Stage {
   const [first, ...rest] = steps
   if (first === undefined) return exit(holdable)
-  if (!isStaged(first)) return new Simple(first, lane, openStages(rest, lane, holdable, exit))
-  return first.open({ ...lane, holdable, next: (other = holdable) => openStages(rest, lane, other, exit) })
+  const own: typeof lane = {
+    ...lane,
+    // What other steps have made of it must not go through them again.
+    failed: (parcel, reason, error) => lane.failed({ ...parcel, failedIn: `${before}/${first.name}` }, reason, error),
+  }
+  const next = (other = holdable): Stage => openStages(rest, before + 1, lane, other, exit)
+  return isStaged(first) ? first.open({ ...own, holdable, next }) : new Simple(first, own, next())
 }
 
 /** A step that changes one message at once, after one that does more. */

@@ -146,6 +146,30 @@ describe('dead letters in a Redis stream', { skip }, () => {
     assert.equal((await entries('parked')).length, 2)
   })
 
+  test('that are parts of a message go on with the step that failed for them, if it is still there', async (t) => {
+    const { redis, port, entries } = await park(t)
+    await redis.del('out', 'parked')
+    const config = (steps: string): string => configFor(port).replace(/map: '.*?',/, `steps: [${steps}],`)
+    const relay = await startAraldo(config('{ split: body.items }, { map: body.total * 2.0 }'), { t })
+    await redis.xadd('in', '*', 'payload', '{"items":[{"total":1},{"other":2}]}', 'id', 'm')
+    await until(async () => (await redis.xlen('parked')) === 1)
+    await relay.process.stop()
+    assert.equal((await entries('parked'))[0]?.['araldo-step'], '1/map')
+    const replay = async (steps: string): Promise<RunResult> =>
+      araldo(['dlq', 'replay', '--all'], { cwd: await configFolder(config(steps)) })
+    const other = await replay('{ split: body.items }, { when: "true" }, { map: body.total * 2.0 }')
+    assert.match(other.stdout, /the lane to 'out' has other steps now than when '1\/map' failed: name a target with/)
+    const { code } = await replay('{ split: body.items }, { map: body.other * 3.0 }')
+    assert.equal(code, 0)
+    assert.deepEqual(
+      (await entries('out')).map(({ id, payload }) => [id, payload]),
+      [
+        ['m/0', '2'],
+        ['m/1', '6'],
+      ],
+    )
+  })
+
   test('go to another endpoint as they are, but not to one that only the running relay reaches', async (t) => {
     const { dlq, entries } = await park(t)
     const [first] = await entries('parked')

@@ -69,6 +69,22 @@ describe('split', () => {
     assert.match(String(dropped[0]), /it gives 4 elements, more than 3/)
   })
 
+  it('lets a dead letter say which step failed on what others had made', () => {
+    const { feed, dead } = laneOf([step.split(), step.map('body.no.such'), step.key('"k"')], { withDeadLetters: true })
+    feed([1], { id: 'm', headers: { 'araldo-step': 'forged' } })
+    feed(5, { headers: { 'araldo-step': 'forged' } })
+    const early = laneOf([step.map('body.no.such'), step.split()], { withDeadLetters: true })
+    early.feed(1, { headers: { 'araldo-step': 'forged' } })
+    assert.deepEqual(
+      [...dead.sent, ...early.dead.sent].map(({ headers, body }) => [headers['araldo-step'], body]),
+      [
+        ['1/map', 1],
+        ['0/split', 5],
+        [undefined, 1],
+      ],
+    )
+  })
+
   it('says that a message may succeed where any of its parts may', () => {
     const [gone, later] = [new errors.TOO_LARGE('out', 1, 2), new errors.OVERFLOW('out', 1)]
     for (const [ends, expected] of [

@@ -9,6 +9,7 @@
 import type { Writable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Config, EndpointConfig, LaneConfig, RouteConfig } from '../../config.ts'
+import { STEP_HEADER } from '../../dead-letters.ts'
 import type { Letter, LetterStore } from '../../endpoints/redis/stream/letters.ts'
 import { endpointApp } from '../../endpoints/app.ts'
 import { reasonOf } from '../../errors.ts'
@@ -61,7 +62,7 @@ export async function replay({ config, letters, to, dryRun, from, store, out }: 
   async function deliver(letter: Letter): Promise<void> {
     try {
       const way = wayOf(letter, config, to, from)
-      const name = `${way.source}\n${way.target}\n${way.lane === undefined ? '' : 'steps'}`
+      const name = `${way.source}\n${way.target}\n${way.lane?.steps.length ?? ''}`
       if (!dryRun) {
         let relay = relays.get(name)
         if (relay === undefined) relays.set(name, (relay = relayFor(way, config)))
@@ -112,7 +113,17 @@ function wayOf({ headers }: Letter, config: Config, to: string | undefined, from
   if (lane === undefined) {
     throw new Error(`route '${source}' does not lead to '${target}' any more: name a target with '--to'`)
   }
-  return { source, target, lane }
+  return { source, target, lane: { ...lane, steps: stepsFor(headers[STEP_HEADER], lane) } }
+}
+
+/** What other steps have made of a message must not go through them again: it goes on with the one that failed. */
+function stepsFor(failed: string | undefined, { steps, to }: LaneConfig): LaneConfig['steps'] {
+  if (failed === undefined) return steps
+  const [, index, name] = /^([0-9]{1,6})\/([a-z]+)$/.exec(failed) ?? []
+  if (name === undefined || steps[Number(index)]?.name !== name) {
+    throw new Error(`the lane to '${to}' has other steps now than when '${failed}' failed: name a target with '--to'`)
+  }
+  return steps.slice(Number(index))
 }
 
 /** Browsers, and the application, are at the relay that runs, not at this process. */
