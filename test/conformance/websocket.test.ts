@@ -8,24 +8,38 @@ import { connect, type TestClient } from '../support/client.ts'
 
 let paths = 0
 
+/** What a client sends for a payload. */
+interface Sent {
+  readonly data: Buffer
+  readonly binary: boolean
+  readonly known?: Emitted
+  /** Of a message that is answered. */
+  readonly id?: string
+}
+
 /** How a client speaks. */
 interface Dialect {
   readonly options: object
   readonly protocols: string[]
-  /** What it sends for a payload. */
-  encode(
-    payload: Buffer,
-    relay: OpenRelay,
-  ): { readonly data: Buffer; readonly binary: boolean; readonly known?: Emitted }
-  /** The payload of what it got; undefined where that is no message. */
-  decode(data: string | Buffer): Buffer | undefined
+  encode(payload: Buffer, relay: OpenRelay): Sent
+  /** The payload of what it got; or the id of a message that it need not send again. */
+  decode(data: string | Buffer): { readonly payload?: Buffer; readonly done?: string }
 }
 
 const plain: Dialect = {
   options: {},
   protocols: [],
   encode: (data, { binary }) => ({ data, binary }),
-  decode: (data) => Buffer.from(data),
+  decode: (data) => ({ payload: Buffer.from(data) }),
+}
+
+interface ServerFrame {
+  readonly type: 'message' | 'ack' | 'nack'
+  readonly id: string
+  readonly retry?: boolean
+  readonly body?: unknown
+  readonly text?: string
+  readonly base64?: string
 }
 
 /** Every client is told what became of its messages: the endpoint is a source that acknowledges. */
@@ -34,20 +48,22 @@ const acknowledged: Dialect = {
   protocols: ['araldo.v1'],
   encode(payload, { server, endpoint, binary }) {
     const { format } = (server.araldo.endpoints.get(endpoint) as Endpoint).marshaller
+    const id = randomUUID()
     const known = { key: 'a key', headers: { 'x-test': 'grün' } }
-    const head = JSON.stringify({ type: 'message', id: randomUUID(), ...known }).slice(0, -1)
-    const member = (name: string, text: string): Buffer => Buffer.from(`${head},"${name}":"${text}"}`)
-    if (binary) return { data: member('base64', payload.toString('base64')), binary: false, known }
-    const text = JSON.stringify(payload.toString()).slice(1, -1)
-    if (format === 'text') return { data: member('text', text), binary: false, known }
+    const head = JSON.stringify({ type: 'message', id, ...known }).slice(0, -1)
+    const sent = (member: string, value: Buffer | string): Sent => {
+      const frame = Buffer.concat([Buffer.from(`${head},"${member}":`), Buffer.from(value), Buffer.from('}')])
+      return { data: frame, binary: false, known, id }
+    }
+    if (binary) return sent('base64', JSON.stringify(payload.toString('base64')))
     // As a careless client would: what is no JSON makes a frame that is none.
-    return { data: Buffer.concat([Buffer.from(`${head},"body":`), payload, Buffer.from('}')]), binary: false, known }
+    return format === 'text' ? sent('text', JSON.stringify(payload.toString())) : sent('body', payload)
   },
   decode(data) {
-    const frame = JSON.parse(String(data)) as { type: string; body?: unknown; text?: string; base64?: string }
-    if (frame.type !== 'message') return undefined
-    if (frame.base64 !== undefined) return Buffer.from(frame.base64, 'base64')
-    return Buffer.from(frame.text ?? JSON.stringify(frame.body))
+    const { type, id, retry, ...frame } = JSON.parse(String(data)) as ServerFrame
+    if (type !== 'message') return retry === true ? {} : { done: id }
+    if (frame.base64 !== undefined) return { payload: Buffer.from(frame.base64, 'base64') }
+    return { payload: Buffer.from(frame.text ?? JSON.stringify(frame.body)) }
   },
 }
 
@@ -56,6 +72,7 @@ function createPeer({ options, protocols, encode, decode }: Dialect): Peer {
   const route = `/ws-${paths++}`
   const path = `${route}/lobby`
   const received: Received[] = []
+  const unanswered = new Set<string>()
   let relay: OpenRelay | undefined
   let client: TestClient | undefined
 
@@ -67,8 +84,9 @@ function createPeer({ options, protocols, encode, decode }: Dialect): Peer {
 
   function take(): void {
     for (const data of client?.drain() ?? []) {
-      const payload = decode(data)
+      const { payload, done } = decode(data)
       if (payload !== undefined) received.push({ payload, topic: path })
+      if (done !== undefined) unanswered.delete(done)
     }
   }
 
@@ -81,7 +99,8 @@ function createPeer({ options, protocols, encode, decode }: Dialect): Peer {
     },
     emit: async (payload) => {
       const { socket } = await connected()
-      const { data, binary, known = {} } = encode(payload, relay as OpenRelay)
+      const { data, binary, known = {}, id } = encode(payload, relay as OpenRelay)
+      if (id !== undefined) unanswered.add(id)
       await new Promise<void>((resolve, reject) => {
         socket.send(data, { binary }, (error) => (error ? reject(error) : resolve()))
       })
@@ -92,6 +111,12 @@ function createPeer({ options, protocols, encode, decode }: Dialect): Peer {
       take()
       return received
     },
+    ...(protocols.length > 0 && {
+      pending: () => {
+        take()
+        return unanswered.size
+      },
+    }),
     close: () => client?.terminate(),
   }
 }
