@@ -94,6 +94,22 @@ describe('a loop of endpoints that carry headers', () => {
     assert.deepEqual([lane?.ledger.filtered, lane?.looped, lane?.steps], [1, 0, ['when', 'map']])
   })
 
+  it('knows each part of a message that a step has split, and what a step has set beside', async (t) => {
+    const endpoints = { app, left: mock('l'), 'left-in': mock('l'), right: mock('r'), 'right-in': mock('r') }
+    const split = { to: 'right', split: 'body', map: 'body * 2.0', headers: { user: 'ada' } }
+    const server = await relayServer(
+      t,
+      configOf(endpoints, { app: ['left'], 'left-in': [split], 'right-in': ['left'] }),
+    )
+    await server.ready()
+    await server.araldo.publish('app', [1, 2, 3])
+    assert.deepEqual(kept(server, 'right'), ['2', '4', '6'])
+    assert.deepEqual(kept(server, 'left'), ['[1,2,3]'])
+    const { 'right-in left': back, 'left-in right': there } = lanesOf(server)
+    assert.deepEqual([back?.looped, there?.looped, there?.ledger.delivered], [3, 0, 3])
+    assertLedgers(server)
+  })
+
   it('lets what goes through a broker twice on its way pass', async (t) => {
     const endpoints = { app, work: mock('w'), 'work-in': mock('w'), done: mock('d') }
     const server = await relayServer(t, configOf(endpoints, { app: ['work'], 'work-in': ['done'] }))

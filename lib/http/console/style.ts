@@ -153,7 +153,6 @@ tbody tr:first-child td { border-block-start: 0 }
 
 @media (max-width: 40rem) {
   #totals { grid-template-columns: repeat(2, 1fr) }
-  #totals div:first-child { grid-column: 1 / -1 }
   #flow { grid-template-columns: minmax(0, 1fr) 2.5rem minmax(0, 1fr) }
   .spark { display: none }
   .bar input { inline-size: 7rem }
