@@ -7,8 +7,8 @@ import type { Config, EndpointConfig, LaneConfig, MarshallerConfig } from './con
 
 /** Characters (hexadecimal) of a hash that is shown: enough to tell configs apart, too few to say what was hashed. */
 const HASH_LENGTH = 12
-/** The cost of a hash with secrets in it: whoever sees it must not be able to try passwords on it in a hurry. */
-const SCRYPT = { N: 2 ** 14, r: 8, p: 1 }
+/** The cost of a hash (some 20 ms): whoever sees it must not be able to try passwords on it in a hurry. */
+const SCRYPT = { N: 2 ** 13, r: 8, p: 1 }
 
 /** Of an endpoint with its marshaller: what changes it makes a reload replace the endpoint. */
 export function endpointFingerprint(endpoint: EndpointConfig, marshallers: readonly MarshallerConfig[]): string {
@@ -29,16 +29,15 @@ export function laneFingerprint(lane: LaneConfig): string {
 
 /** Short, and the same for configs that do the same, in every process: for health, metrics and logs. */
 export async function configHash(config: Config): Promise<string> {
-  const { global, marshallers, endpoints, routes, secrets } = config
+  const { global, marshallers, endpoints, routes } = config
   const text = canonical({
     global,
     marshallers: named(marshallers, marshallerFingerprint),
     endpoints: named(endpoints, (each) => [endpointFingerprint(each, marshallers), each.marshalling, each.required]),
     routes: Object.fromEntries(routes.map(({ source, lanes }) => [source, lanes.map(laneFingerprint).toSorted()])),
   })
-  const digest = createHash('sha256').update(text).digest()
-  const hash = secrets.size === 0 ? digest : await stretched(digest)
-  return hash.toString('hex').slice(0, HASH_LENGTH)
+  const hash = await stretched(createHash('sha256').update(text).digest())
+  return hash.toString('hex')
 }
 
 function named<Part extends { readonly name: string }>(
@@ -50,7 +49,7 @@ function named<Part extends { readonly name: string }>(
 
 function stretched(digest: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    scrypt(digest, 'araldo config', HASH_LENGTH, SCRYPT, (error, key) => {
+    scrypt(digest, 'araldo config', HASH_LENGTH / 2, SCRYPT, (error, key) => {
       if (error === null) resolve(key)
       else reject(error)
     })

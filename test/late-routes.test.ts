@@ -1,9 +1,16 @@
 /** Routes of endpoints that come, change and go while the server runs: WebSockets and plain HTTP. */
 import assert from 'node:assert/strict'
+import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type onRequestAsyncHookHandler,
+} from 'fastify'
 import fastifyWebsocket from '@fastify/websocket'
-import type { AraldoOptions } from '../lib/plugin.ts'
+import araldo, { type AraldoOptions } from '../lib/plugin.ts'
+import type { Araldo } from '../lib/relay.ts'
 import { connect, UpgradeRefused } from './support/client.ts'
 import type { Owner } from './support/process.ts'
 import { configOf } from './support/relay.ts'
@@ -131,6 +138,34 @@ describe('WebSocket endpoints', () => {
     const client = await connect(`ws://${host}/relay/other`, { t })
     await within(app.close())
     assert.equal((await client.closed).code, 1001)
+  })
+
+  test('of two relays of one server, each with its own', async (t) => {
+    const relays: Araldo[] = []
+    const app = Fastify({ forceCloseConnections: true })
+    t.after(() => app.close())
+    for (const prefix of ['/a', '/b']) {
+      await app.register(
+        async (scope) => {
+          await scope.register(araldo, { config: echoing({ one: webSocket('/one') }) })
+          relays.push(scope.araldo)
+        },
+        { prefix },
+      )
+    }
+    // Registered last: the upgrades are dispatched by it.
+    await app.register(fastifyWebsocket)
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const host = `127.0.0.1:${(app.server.address() as AddressInfo).port}`
+    for (const relay of relays)
+      await relay.reload(echoing({ one: webSocket('/one', { echo: true }), two: webSocket('/two') }))
+    for (const path of ['/a/one', '/b/one', '/a/two', '/b/two'])
+      assert.equal(await says(`ws://${host}${path}`, t), '"hello"')
+    await refused(`ws://${host}/two`, 404)
+    await relays[0]?.reload(echoing({ one: webSocket('/one') }))
+    await refused(`ws://${host}/a/two`, 404)
+    assert.equal(await says(`ws://${host}/b/two`, t), '"hello"')
+    await within(app.close())
   })
 
   test('a path that is taken refuses the reload, and leaves everything as it was', async (t) => {

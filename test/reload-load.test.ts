@@ -181,8 +181,8 @@ routes: { in: [out], news: [browsers] }
       upTo(sent),
       'nothing is lost',
     )
-    // A connection that a busy machine has lost in the middle of a write has no answer: that one is written again.
-    const isUndisturbed = ![relay, next].some((each) => each.log().some(({ msg }) => msg === 'down'))
+    // What a busy machine has lost the connection under, or had no time for, is written again: a warning says so.
+    const isUndisturbed = ![relay, next].some((each) => each.log().some(({ level }) => Number(level) >= 40))
     if (isUndisturbed) assert.equal(arrived.length, sent, 'nothing is doubled')
   })
 

@@ -257,6 +257,35 @@ function bigRelay(endpoints: number, characters: number): RelayView {
   return { endpoints: new Map(names.map(view)), routes: [], configuration, closing: false, watch: () => () => {} }
 }
 
+test('the console’s events follow a reload', async (t) => {
+  const server = await relayServer(t, { config: APP, console: true })
+  const { client } = await openEvents(`${await listening(server)}/console/events`, t)
+  await client.next<Snapshot>('snapshot')
+  const endpoints = { in: { id: 'endpoint-app' }, out: { id: 'endpoint-app' }, more: { id: 'endpoint-app' } }
+  await server.araldo.reload(configOf(endpoints, { in: ['out', { to: 'more', when: 'true' }] }))
+  await server.araldo.publish('in', 1)
+  const { messages } = await client.next<Batch>('messages')
+  assert.deepEqual(
+    messages.map(({ target, outcome }) => [target, outcome]),
+    [
+      ['out', 'delivered'],
+      ['more', 'delivered'],
+    ],
+  )
+  const { endpoints: shown, lanes } = await client.next<Snapshot>('snapshot')
+  assert.deepEqual(
+    shown.map(({ name }) => name),
+    ['in', 'out', 'more'],
+  )
+  assert.deepEqual(
+    lanes.map(({ target, steps }) => [target, steps]),
+    [
+      ['out', []],
+      ['more', ['when']],
+    ],
+  )
+})
+
 describe('a viewer who reads nothing', () => {
   async function stalled(server: FastifyInstance): Promise<{ socket: ReturnType<typeof connect> }> {
     const { port } = new URL(await listening(server))
