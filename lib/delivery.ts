@@ -153,9 +153,11 @@ export class Delivery {
       this.addDead(parcel, error)
       return
     }
-    this.#enqueue(new OutboxEntry(parcel, orderOf(parcel), size), undefined)
+    const entry = new OutboxEntry(parcel, orderOf(parcel), size)
+    this.#enqueue(entry, undefined)
     this.#dispatcher.pump()
     this.#sweep?.schedule()
+    if (entry.attempts === 0) parcel.message.forgetBody()
   }
 
   /** Takes in a parcel that cannot be sent at all: it goes to the dead letters at once, whatever its target does. */

@@ -75,6 +75,8 @@ export class Message {
   #payload: Buffer | undefined
   #body: unknown
   #hasBody: boolean
+  /** It came as bytes: what they mean can be read from them again. */
+  readonly #isDecodable: boolean
   /** Encodings for other formats than its own; most messages never need one. */
   #encodings: Map<string, Buffer> | undefined
   /** The message that this one was made from, where both have one body: what one decodes or encodes, all have. */
@@ -92,6 +94,7 @@ export class Message {
     this.#payload = init.payload
     this.#body = init.body
     this.#hasBody = init.payload === undefined || init.body !== undefined
+    this.#isDecodable = init.payload !== undefined
     this.#encodings = undefined
     this.#base = undefined
   }
@@ -138,6 +141,17 @@ export class Message {
       owner.#hasBody = true
     }
     return owner.#body
+  }
+
+  /**
+   * Lets go of a body that can be decoded again: a message that waits is to cost its bytes, which are bounded, and not
+   * what they look like decoded, which is several times as much.
+   */
+  forgetBody(): void {
+    const owner = this.#base ?? this
+    if (!owner.#isDecodable) return
+    owner.#body = undefined
+    owner.#hasBody = false
   }
 
   /**

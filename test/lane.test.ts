@@ -120,6 +120,23 @@ describe('a lane to a target that is not up', () => {
     assert.equal(target.sent[3], last)
   })
 
+  it('keeps of a message that waits its bytes, and not its body beside them', () => {
+    const { target, lane } = setUp()
+    const marshaller = counting()
+    const accept = (): Message => {
+      const message = new Message({ source: 'in', marshaller, payload: Buffer.from('{"a":1}') })
+      assert.deepEqual(message.body, { a: 1 })
+      lane.accept(message, undefined)
+      return message
+    }
+    const sent = accept()
+    target.saturate()
+    const waiting = accept()
+    assert.equal(marshaller.decodes, 2)
+    assert.deepEqual([sent.body, waiting.body], [{ a: 1 }, { a: 1 }])
+    assert.equal(marshaller.decodes, 3)
+  })
+
   it('waits for a target that is full, too', () => {
     const { target, lane, accept } = setUp()
     target.saturate()

@@ -26,6 +26,27 @@ describe('a message', () => {
     assert.equal(marshaller.decodes, 1)
   })
 
+  it('that came as bytes can let go of its body, and decodes it again for whoever looks at it', () => {
+    const marshaller = counting()
+    const message = received('{"a":1}', marshaller)
+    const readdressed = message.with({ topic: 'x' })
+    assert.deepEqual(readdressed.body, { a: 1 })
+    readdressed.forgetBody()
+    assert.deepEqual(message.body, { a: 1 })
+    assert.equal(marshaller.decodes, 2)
+  })
+
+  it('that was published as a body keeps it: its bytes do not say all of it', () => {
+    const body = { at: new Date(0) }
+    const message = new Message({ source: 'app', marshaller: counting(), body })
+    const mapped = received('{}').with({ body })
+    for (const each of [message, mapped]) {
+      assert.ok(each.payload.length > 0)
+      each.forgetBody()
+      assert.equal(each.body, body)
+    }
+  })
+
   it('is not decoded when nobody looks at its body', () => {
     const marshaller = counting()
     const message = received('not JSON at all', marshaller)
