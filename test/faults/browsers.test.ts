@@ -2,15 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { busySeconds, cpuSeconds } from '../../bench/measure.ts'
-import { MAX_OTHERS } from '../../bench/quiet.ts'
 import { configOf } from '../support/relay.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/wait.ts'
 import { Arrivals, Browser } from './support/browser.ts'
 import { encode } from './support/message.ts'
 import { connectRedis } from './support/redis.ts'
-import { Memory, startRelay, Watch, type RelayProcess } from './support/relay.ts'
+import { isQuiet, Memory, Others, percent, type RelayProcess, startRelay, Watch } from './support/relay.ts'
 import { isLong, mebibytes, needs, PATIENCE, report, scaled, seconds } from './support/scale.ts'
 
 const MIB = 1024 * 1024
@@ -21,8 +19,8 @@ interface Room {
   publish(room: string): Promise<unknown>
   readonly relay: RelayProcess
   readonly arrivals: Arrivals
-  /** CPU seconds that the test and all that it has started have used. */
-  busy(): number
+  /** All that runs for the test. */
+  readonly processes: readonly { readonly pid: number | undefined }[]
 }
 
 /** A relay from Redis to browsers, where the channel is the room whose browsers get a message. */
@@ -51,7 +49,7 @@ async function startRooms(t: TestContext, options: Readonly<Record<string, unkno
   return {
     relay,
     arrivals,
-    busy: () => [process.pid, relay.pid, redis.process.pid ?? 0].reduce((sum, pid) => sum + cpuSeconds(pid), 0),
+    processes: [relay, redis.process],
     publish,
     play: (rate, ...rooms) => {
       let count = 0
@@ -87,14 +85,13 @@ async function connectMany(t: TestContext, { relay, arrivals }: Room, room: stri
 
 /** The 99th percentile of what comes from now on, and how much of a core other programs used meanwhile. */
 async function measureLatency(
-  { arrivals, busy }: Room,
+  { arrivals, processes }: Room,
   milliseconds: number,
 ): Promise<{ readonly p99: number; readonly others: number }> {
   arrivals.latency.clear()
-  const [all, ours] = [busySeconds(), busy()]
+  const others = new Others(...processes)
   await sleep(milliseconds)
-  const others = busySeconds() - all - (busy() - ours)
-  return { p99: arrivals.latency.percentile(0.99), others: (others * 1_000) / milliseconds }
+  return { p99: arrivals.latency.percentile(0.99), others: others.share }
 }
 
 describe('browsers that do not keep up', { skip: needs }, () => {
@@ -147,19 +144,19 @@ describe('browsers that do not keep up', { skip: needs }, () => {
     assert.ok(crowd.every(({ received }) => received === crowd[0]?.received))
     const { waiting } = scrape.lane('redis', 'browsers')
     assert.equal(waiting, 0)
+    const others = Math.max(before.others, during.others)
     report(t, {
       browsers: count + 1,
       'closed after': seconds(closedAfter),
       'p99 of the others before': `${before.p99.toFixed(1)} ms`,
       'p99 of the others': `${during.p99.toFixed(1)} ms`,
-      'other programs': `${Math.round(100 * Math.max(before.others, during.others))} % of a core`,
+      'other programs': percent(others),
       'memory growth': mebibytes(growth),
     })
     if (!isLong) return
     assert.ok(closedAfter < 11_000, `closed after ${closedAfter} ms`)
     // Where other programs run, the figure is theirs.
-    const isQuiet = Math.max(before.others, during.others) <= MAX_OTHERS
-    if (isQuiet)
+    if (isQuiet(others))
       assert.ok(during.p99 <= before.p99 * 1.5, `p99 ${before.p99} ms before, ${during.p99} ms with the stall`)
     assert.ok(growth < 16 * MIB, `${growth} bytes more memory`)
   })

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { residentKiB } from '../../../bench/measure.ts'
+import { busySeconds, cpuSeconds, residentKiB } from '../../../bench/measure.ts'
+import { MAX_OTHERS } from '../../../bench/quiet.ts'
 import type { ConfigObject } from '../../../lib/plugin.ts'
 import { CLI } from '../../support/araldo.ts'
 import { parseMetrics, valueOf, type MetricFamily } from '../../support/metrics.ts'
@@ -241,4 +242,35 @@ export class Memory {
     if (peak === undefined) throw new Error(`process ${this.#pid} has no memory: it has ended`)
     return Math.max(0, Number(peak) - this.#before) * 1024
   }
+}
+
+/** What other programs use of the machine since a given moment: where they use much, a figure of time is theirs. */
+export class Others {
+  readonly #pids: readonly number[]
+  readonly #began = performance.now()
+  readonly #busy: number
+
+  /** @param processes all that the test has started and that has work to do. */
+  constructor(...processes: readonly { readonly pid: number | undefined }[]) {
+    this.#pids = [process, ...processes].flatMap(({ pid }) => pid ?? [])
+    this.#busy = this.#measure()
+  }
+
+  /** Of one core. */
+  get share(): number {
+    return Math.max(0, ((this.#measure() - this.#busy) * 1_000) / (performance.now() - this.#began))
+  }
+
+  #measure(): number {
+    return busySeconds() - this.#pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+  }
+}
+
+/** Whether a figure of time that was measured beside them counts. */
+export function isQuiet(share: number): boolean {
+  return share <= MAX_OTHERS
+}
+
+export function percent(share: number): string {
+  return `${Math.round(100 * share)} % of a core`
 }
