@@ -2,6 +2,7 @@
  * Floor 2. What is different between two configs: names of what was added, removed and changed, and of a change the keys
  * that differ, never their values. A reload goes by it, `araldo diff` prints it.
  */
+import { STEP_KEYS } from './config/steps.ts'
 import type { Config, EndpointConfig, LaneConfig, MarshallerConfig } from './config.ts'
 import { canonical, endpointFingerprint, isCompiled, marshallerFingerprint } from './fingerprint.ts'
 
@@ -140,8 +141,17 @@ function lanesOf({ routes }: Config): Map<string, LaneConfig> {
 function laneFields({ delivery, steps, to: _to, ...lane }: LaneConfig): Fields {
   const { guarantee, retry, ...rest } = delivery
   // Most steps have one value, which stands under their name in the config.
-  const byKey = Object.fromEntries(steps.map(({ name, ...step }) => [name, onlyValueOf(step) ?? step]))
-  return { ...spelled(lane), ...byKey, delivery: guarantee, retry: spelled(retry), ...spelled(rest) }
+  const byKey = Object.fromEntries(steps.map(({ name, ...step }) => [name, onlyValueOf(step) ?? spelled(step)]))
+  // In an order of their own, that counts, too.
+  const names = steps.map(({ name }) => name)
+  const isUsual = canonical(STEP_KEYS.filter((key) => names.includes(key))) === canonical(names)
+  return {
+    ...spelled(lane),
+    ...(isUsual ? byKey : { steps }),
+    delivery: guarantee,
+    retry: spelled(retry),
+    ...spelled(rest),
+  }
 }
 
 function onlyValueOf(fields: object): unknown {

@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
     ...['registry.ts', 'outbox.ts', 'deadlines.ts', 'guarantee.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts'],
     ...['expression.ts', 'hops.ts', 'config/'],
     ...['steps/function.ts', 'steps/expiry.ts', 'steps/key.ts', 'steps/rate.ts', 'steps/recent.ts', 'steps/result.ts'],
-    ...['steps/sweep.ts', 'steps/throttle.ts'],
+    ...['steps/aged.ts', 'steps/fifo.ts', 'steps/sweep.ts', 'steps/throttle.ts'],
   ],
   [
     ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],

@@ -10,6 +10,7 @@ import { errors } from '../errors.ts'
 import type { Expression } from '../expression.ts'
 import type { Message } from '../message.ts'
 import type { Stage, StageContext, StagedStep } from '../stage.ts'
+import { Fifo } from './fifo.ts'
 import { boundedKey } from './key.ts'
 import { Recent } from './recent.ts'
 
@@ -27,8 +28,14 @@ export function dedupe(config: DedupeConfig): StagedStep {
 /** The messages of one key that wait for the one that is under way. */
 interface Waiting {
   readonly key: string
-  /** With the bytes that each counts for, in the order in which they came. */
-  readonly parcels: Map<Parcel, number>
+  /** In the order in which they came; made when the first has to wait. */
+  parcels: Fifo<Waiter> | undefined
+}
+
+interface Waiter {
+  readonly parcel: Parcel
+  /** Bytes that it counts for. */
+  readonly size: number
 }
 
 class Dedupe implements Stage {
@@ -41,7 +48,7 @@ class Dedupe implements Stage {
   #messages = 0
   #bytes = 0
   /** Keys whose message ended without being delivered: the next is tried. */
-  readonly #failed: Waiting[] = []
+  readonly #failed = new Fifo<Waiting>()
   #isTrying = false
 
   constructor(config: DedupeConfig, lane: StageContext) {
@@ -80,7 +87,7 @@ class Dedupe implements Stage {
     if (waiting !== undefined) this.#wait(parcel, waiting)
     else if (this.#delivered.has(key)) this.#lane.filtered(parcel)
     else {
-      const first = { key, parcels: new Map<Parcel, number>() }
+      const first: Waiting = { key, parcels: undefined }
       this.#underWay.set(key, first)
       this.#send(parcel, first)
     }
@@ -88,8 +95,7 @@ class Dedupe implements Stage {
 
   close(): void {
     for (const waiting of this.#underWay.values()) {
-      for (const parcel of waiting.parcels.keys()) {
-        this.#leave(parcel, waiting)
+      for (let parcel = this.#leave(waiting); parcel !== undefined; parcel = this.#leave(waiting)) {
         this.#lane.dropped(parcel, 'closing', new errors.CLOSING())
       }
     }
@@ -101,22 +107,26 @@ class Dedupe implements Stage {
   }
 
   /** It is bounded like the outbox: where that many wait, the target has not answered for long. */
-  #wait(parcel: Parcel, { parcels }: Waiting): void {
+  #wait(parcel: Parcel, waiting: Waiting): void {
     const { buffer } = this.#lane.delivery
     const size = parcel.message.byteLength
     if (this.#messages >= buffer.messages || this.#bytes + size > buffer.bytes) {
       this.#lane.overflowed(parcel)
       return
     }
-    parcels.set(parcel, size)
+    waiting.parcels ??= new Fifo()
+    waiting.parcels.push({ parcel, size })
     this.#messages++
     this.#bytes += size
   }
 
-  #leave(parcel: Parcel, { parcels }: Waiting): void {
-    this.#bytes -= parcels.get(parcel) as number
+  /** The first that waits does not any more. */
+  #leave({ parcels }: Waiting): Parcel | undefined {
+    const first = parcels?.shift()
+    if (first === undefined) return undefined
     this.#messages--
-    parcels.delete(parcel)
+    this.#bytes -= first.size
+    return first.parcel
   }
 
   #send(parcel: Parcel, waiting: Waiting): void {
@@ -126,12 +136,10 @@ class Dedupe implements Stage {
   }
 
   #ended(waiting: Waiting, isDelivered: boolean): void {
-    const { key, parcels } = waiting
     if (isDelivered) {
-      this.#underWay.delete(key)
-      this.#delivered.add(key)
-      for (const parcel of parcels.keys()) {
-        this.#leave(parcel, waiting)
+      this.#underWay.delete(waiting.key)
+      this.#delivered.add(waiting.key)
+      for (let parcel = this.#leave(waiting); parcel !== undefined; parcel = this.#leave(waiting)) {
         this.#lane.filtered(parcel)
       }
       return
@@ -144,12 +152,9 @@ class Dedupe implements Stage {
   #tryNext(): void {
     this.#isTrying = true
     for (let waiting = this.#failed.shift(); waiting !== undefined; waiting = this.#failed.shift()) {
-      const [parcel] = waiting.parcels.keys()
+      const parcel = this.#leave(waiting)
       if (parcel === undefined) this.#underWay.delete(waiting.key)
-      else {
-        this.#leave(parcel, waiting)
-        this.#send(parcel, waiting)
-      }
+      else this.#send(parcel, waiting)
     }
     this.#isTrying = false
   }

@@ -177,8 +177,9 @@ class FunctionTarget implements DeliveryTarget {
   }
 
   #awaitDeadline(): void {
+    if (this.#timer !== undefined) return
     const [first] = this.#calls
-    if (first === undefined || this.#timer !== undefined) return
+    if (first === undefined) return
     const onDue = (): void => {
       this.#timer = undefined
       const now = performance.now()

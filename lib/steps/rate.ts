@@ -3,6 +3,8 @@
  * would be due if they went evenly (the generic cell rate algorithm, ITU-T I.371, which is the leaky bucket as a meter).
  */
 
+import { Aged } from './aged.ts'
+
 export interface RateConfig {
   /** Messages in the time of `per` (milliseconds). */
   readonly rate: number
@@ -21,7 +23,7 @@ export class Rates {
   readonly #tolerance: number
   readonly #now: () => number
   /** When the next is due, by key, the one that went longest ago first. */
-  readonly #due = new Map<string, number>()
+  readonly #due = new Aged()
 
   constructor({ rate, per, burst }: RateConfig, now: () => number = () => performance.now()) {
     this.#interval = per / rate
@@ -43,13 +45,11 @@ export class Rates {
   /** One of the key goes. */
   count(key: string): void {
     const now = this.#now()
-    const due = Math.max(this.#due.get(key) ?? now, now) + this.#interval
-    this.#due.delete(key)
-    this.#due.set(key, due)
+    this.#due.set(key, Math.max(this.#due.get(key) ?? now, now) + this.#interval)
     // Who has been quiet for long enough is as good as new; usually that keeps the map small.
-    for (const [oldest, last] of this.#due) {
-      if (last > now && this.#due.size <= MAX_KEYS) break
-      this.#due.delete(oldest)
+    for (let { oldest } = this.#due; oldest !== undefined; { oldest } = this.#due) {
+      if (oldest.value > now && this.#due.size <= MAX_KEYS) break
+      this.#due.deleteOldest()
     }
   }
 

@@ -3,6 +3,8 @@
  * forgets.
  */
 
+import { Aged } from './aged.ts'
+
 export interface RecentConfig {
   /** Milliseconds. */
   readonly window: number
@@ -14,8 +16,8 @@ export class Recent {
   readonly #window: number
   readonly #size: number
   readonly #now: () => number
-  /** When each was added, oldest first. */
-  readonly #added = new Map<string, number>()
+  /** When each was added. */
+  readonly #added = new Aged()
 
   /** @param now milliseconds on a clock that never goes back; handed in by tests. */
   constructor({ window, size }: RecentConfig, now: () => number = () => performance.now()) {
@@ -36,11 +38,10 @@ export class Recent {
 
   add(key: string): void {
     const now = this.#now()
-    this.#added.delete(key)
     this.#added.set(key, now)
-    for (const [oldest, added] of this.#added) {
-      if (now - added < this.#window && this.#added.size <= this.#size) break
-      this.#added.delete(oldest)
+    for (let { oldest } = this.#added; oldest !== undefined; { oldest } = this.#added) {
+      if (now - oldest.value < this.#window && this.#added.size <= this.#size) break
+      this.#added.deleteOldest()
     }
   }
 }

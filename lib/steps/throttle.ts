@@ -9,6 +9,7 @@ import type { ThrottleConfig } from '../config/steps.ts'
 import { Deadlines } from '../deadlines.ts'
 import type { Expression } from '../expression.ts'
 import type { Message } from '../message.ts'
+import { Fifo } from './fifo.ts'
 import { boundedKey } from './key.ts'
 import { Rates } from './rate.ts'
 
@@ -22,9 +23,9 @@ export class Throttle<Entry> {
   /** Keys of which one may go at that time. */
   readonly #deadlines: Deadlines<string>
   /** By key, in the order in which they came. */
-  readonly #parked = new Map<string, Set<Entry>>()
+  readonly #parked = new Map<string, Fifo<Entry>>()
   /** Keys of which one may go now. */
-  readonly #due = new Set<string>()
+  readonly #due = new Fifo<string>()
 
   /** @param onOpen something may go that could not before. Must not throw. */
   constructor(config: ThrottleConfig, now: () => number, onOpen: () => void) {
@@ -44,13 +45,11 @@ export class Throttle<Entry> {
 
   /** One that was parked and may go now. It counts as gone. */
   next(): Entry | undefined {
-    for (const key of this.#due) {
-      this.#due.delete(key)
+    for (let key = this.#due.shift(); key !== undefined; key = this.#due.shift()) {
       const entries = this.#parked.get(key)
       // The lane's own key parks nothing.
       if (entries === undefined) continue
-      const [entry] = entries as Set<Entry> & Iterable<Entry>
-      entries.delete(entry as Entry)
+      const entry = entries.shift()
       this.#rates.count(key)
       if (entries.size === 0) this.#parked.delete(key)
       else this.#deadlines.add(key, this.#rates.wait(key))
@@ -67,11 +66,13 @@ export class Throttle<Entry> {
     const key = this.#by === undefined ? LANE : boundedKey(this.#by.evaluate(message) as string)
     const parked = this.#parked.get(key)
     if (parked !== undefined) {
-      parked.add(entry)
+      parked.push(entry)
       return false
     }
     if (this.#rates.take(key)) return true
-    this.#parked.set(key, new Set([entry]))
+    const entries = new Fifo<Entry>()
+    entries.push(entry)
+    this.#parked.set(key, entries)
     this.#deadlines.add(key, this.#rates.wait(key))
     return false
   }
@@ -79,11 +80,10 @@ export class Throttle<Entry> {
   close(): void {
     this.#deadlines.clear()
     this.#parked.clear()
-    this.#due.clear()
   }
 
   readonly #onDue = (key: string): void => {
-    this.#due.add(key)
+    this.#due.push(key)
     this.#onOpen()
   }
 }

@@ -48,6 +48,15 @@ describe('araldo diff', () => {
     assert.equal(code, 1)
   })
 
+  test('tells of steps in another order', async () => {
+    const listed = (steps: string): string => CONFIG.replace('when: body.total > 1.0', `steps: [${steps}]`)
+    const [one, other] = ['{ map: body }, { when: body.total > 1.0 }', '{ when: body.total > 1.0 }, { map: body }']
+    const { stdout } = await araldo(['diff', ...(await files(listed(one), listed(other)))])
+    assert.match(stdout, /^~ lane browsers → kept: .*steps/m)
+    const same = await araldo(['diff', ...(await files(listed('{ when: body.total > 1.0 }'), CONFIG))])
+    assert.deepEqual([same.stdout.includes('lane'), same.code], [false, 0])
+  })
+
   test('names the keys of steps, delivery and secrets', async () => {
     const changed = CONFIG.replace('${CHANNEL:-one}', '${SECRET}').replace(
       'when: body.total > 1.0',
