@@ -85,6 +85,24 @@ const definitions = {
     message: "endpoint '%s' sends text, message '%s' is not UTF-8: give it a binary marshaller",
     statusCode: 422,
   },
+  // A durable outbox
+  JOURNAL_UNUSABLE: { message: "the journal in '%s' cannot be opened: %s", retryable: true },
+  JOURNAL_LOCKED: {
+    message: "the journal in '%s' is in use by %s: end that one, or give this one another path",
+    retryable: true,
+  },
+  JOURNAL_FULL: {
+    message: "the journal in '%s' is full: %s",
+    retryable: true,
+    statusCode: 503,
+    dropReason: 'overflow',
+  },
+  JOURNAL_TOO_LARGE: {
+    message: "the journal in '%s' takes at most %s bytes a message, this one has %s",
+    statusCode: 413,
+  },
+  JOURNAL_FAILED: { message: "the journal in '%s' cannot be written: %s", retryable: true, statusCode: 503 },
+  JOURNAL_UNREADABLE: { message: "the journal in '%s' cannot be read: %s", retryable: true, statusCode: 503 },
   // A browser that wants to connect
   UPGRADE_REQUIRED: { message: "endpoint '%s' is a WebSocket: connect with ws:// or wss://", statusCode: 426 },
   ORIGIN_REFUSED: { message: "endpoint '%s' admits no page of %s: add it to its origins", statusCode: 403 },

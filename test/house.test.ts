@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts'],
   [
     ...['registry.ts', 'outbox.ts', 'deadlines.ts', 'guarantee.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts'],
-    ...['expression.ts', 'hops.ts', 'config/'],
+    ...['expression.ts', 'hops.ts', 'journal/', 'config/'],
     ...['steps/function.ts', 'steps/expiry.ts', 'steps/key.ts', 'steps/rate.ts', 'steps/recent.ts', 'steps/result.ts'],
     ...['steps/aged.ts', 'steps/fifo.ts', 'steps/sweep.ts', 'steps/throttle.ts'],
   ],
