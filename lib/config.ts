@@ -172,7 +172,7 @@ class Loader {
     const validate: Validate = (node, label) => this.#validator.validate(deliverySchema, node, label)
     const functions = await loadFunctions(section, this.#directory)
     const steps = new StepReader(diagnostics, this.#validator, (path) => functions.get(path))
-    const reader = new RouteReader(routable, diagnostics, validate, steps)
+    const reader = new RouteReader(routable, diagnostics, validate, steps, this.#directory)
     const routes = section === undefined ? [] : reader.read(section)
     if (section?.entries.size === 0) diagnostics.warning('there are no routes: nothing is relayed')
     else if (section !== undefined && endpoints !== undefined) {

@@ -9,38 +9,19 @@ import type { Endpoint } from './endpoint.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from './errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
 import type { Fate, Target } from './handover.ts'
-import type { Marshaller, Message } from './message.ts'
+import { Hold, type Holdable } from './hold.ts'
+import type { Marshaller } from './message.ts'
 import { OutboxEntry } from './outbox.ts'
+import { orderOf, type Parcel, sizeOf } from './parcel.ts'
 import type { Expiry } from './steps/expiry.ts'
 import { Sweep } from './steps/sweep.ts'
 import type { DropReason, EndpointState } from './types.ts'
 
-/** Waits for the required lanes of one message and then settles its source, once. */
-export interface Settlement {
-  /**
-   * One lane has come to its end with the message.
-   * @param as how, where that is well and the target does not have it.
-   */
-  settle(error: Error | null, as?: SettledAs): void
-}
-
-export type SettledAs = 'filtered' | 'dead-lettered' | 'expired'
-
-/** A message in a lane, and who wants to know what becomes of it. */
-export interface Parcel {
-  readonly message: Message
-  readonly settlement: Settlement | undefined
-  /** The topic that it came from: what order is kept by where it has no key. */
-  readonly from: string
-  /** The step that failed for it, after others: see `Failure.step`. */
-  readonly failedIn?: string | undefined
-}
+export type { Holdable } from './hold.ts'
+export type { Parcel, SettledAs, Settlement } from './parcel.ts'
 
 /** Where a delivery ends; without a marshaller where messages need not be encoded for it. */
 export type DeliveryTarget = Target & Pick<Endpoint, 'state'> & { readonly marshaller: Marshaller | undefined }
-
-/** The part of a source that a full outbox needs. */
-export type Holdable = Pick<Endpoint, 'hold' | 'release'>
 
 export interface DeliveryInit {
   readonly source: string
@@ -64,10 +45,6 @@ export interface DeliveryInit {
   readonly onDeadLetterRefused: (error: unknown) => void
 }
 
-/** How full the outbox is when the source is paused, and when it goes on. */
-const PAUSE_AT = 0.75
-const RESUME_AT = 0.5
-
 type Entry = OutboxEntry<Parcel>
 const NONE: readonly Entry[] = []
 
@@ -80,13 +57,14 @@ export class Delivery {
   readonly #entries = new Set<Entry>()
   /** Those on their way to the dead letters which the target may have, though they must not be sent twice. */
   readonly #inDoubt = new Set<Entry>()
-  #isHolding = false
   #isClosed = false
   readonly #onEmpty: (() => void)[] = []
   readonly #sweep: Sweep<Parcel> | undefined
+  readonly #hold: Hold
 
   constructor(init: DeliveryInit) {
     this.#init = init
+    this.#hold = new Hold(init.holdable)
     const { target, config, clock, expiry, deadLetters: endpoint, onDeadLetterRefused: onRefused } = init
     this.#dispatcher = new Dispatcher<Parcel>({
       target,
@@ -134,9 +112,14 @@ export class Delivery {
     return this.#entries.size === 0 && !this.#dispatcher.paused
   }
 
+  /** How full it is by the bound that is nearer: 0 empty, 1 full. */
+  get level(): number {
+    return this.#dispatcher.outbox.level
+  }
+
   /** Whether it is below its bounds. */
   get hasRoom(): boolean {
-    return this.#isClosed || this.#dispatcher.outbox.level < 1
+    return this.#isClosed || this.level < 1
   }
 
   /** When the message was made that it has held longest (milliseconds since the epoch); undefined where it is empty. */
@@ -172,7 +155,7 @@ export class Delivery {
     else {
       const { name } = this.#init.target
       this.#dispatcher.adopt(this.#enter(parcel), error ?? new errors.SEND_FAILED(name, 'no reason given'))
-      this.#hold()
+      this.#hold.adjust(this.level)
     }
   }
 
@@ -183,7 +166,7 @@ export class Delivery {
       this.#init.onEnd(parcel, 'closing', this.#closing(true))
     } else {
       this.#dispatcher.adoptSending(this.#enter(parcel), sending)
-      this.#hold()
+      this.#hold.adjust(this.level)
     }
   }
 
@@ -217,7 +200,7 @@ export class Delivery {
       this.#init.onEnd(entry.item, 'closing', this.#closing(mayHaveIt))
     }
     this.#inDoubt.clear()
-    this.#letGo()
+    this.#hold.end()
     this.#tellEmpty()
   }
 
@@ -234,7 +217,7 @@ export class Delivery {
       this.#entries.add(entry)
       if (dead === undefined) outbox.push(entry)
       else outbox.admit(entry)
-      this.#hold()
+      this.#hold.adjust(this.level)
     } else this.#init.onEnd(entry.item, 'overflow', this.#overflow())
     // Not before it has its place: a source that hears of these may send the next at once.
     for (const each of dropped) this.#entries.delete(each)
@@ -306,45 +289,15 @@ export class Delivery {
     if (!this.#entries.delete(entry)) return
     this.#inDoubt.delete(entry)
     this.#init.onEnd(entry.item, end, error)
-    if (this.#isHolding && this.#dispatcher.outbox.level <= RESUME_AT) this.#letGo()
+    this.#hold.adjust(this.level)
     if (this.messages === 0) this.#tellEmpty()
   }
 
   #tellEmpty(): void {
     for (const resolve of this.#onEmpty.splice(0)) resolve()
   }
-
-  #hold(): void {
-    if (this.#isHolding || this.#isClosed || this.#init.holdable === undefined) return
-    if (this.#dispatcher.outbox.level < PAUSE_AT) return
-    this.#isHolding = true
-    this.#init.holdable.hold()
-  }
-
-  #letGo(): void {
-    if (!this.#isHolding) return
-    this.#isHolding = false
-    this.#init.holdable?.release()
-  }
-}
-
-/** What order is kept by: the key, else the topic that the message came from. */
-function orderOf({ message, from }: Parcel): string {
-  return message.key ?? from
 }
 
 function isEnding(state: EndpointState): boolean {
   return state === 'closing' || state === 'closed'
-}
-
-/**
- * Bytes that a message counts for: the larger of what came and what is sent, and its text, which a peer may make as long.
- * @param marshaller of the target, which is about to ask for its bytes: the message keeps them.
- * @throws ARALDO_ERR_UNDECODABLE, ARALDO_ERR_UNENCODABLE
- */
-function sizeOf(message: Message, marshaller?: Marshaller): number {
-  const encoded = marshaller === undefined ? 0 : message.encode(marshaller).length
-  let text = message.topic.length + (message.key?.length ?? 0)
-  for (const name in message.headers) text += name.length + (message.headers[name] as string).length
-  return Math.max(encoded, message.byteLength) + text
 }

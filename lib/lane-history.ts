@@ -2,8 +2,9 @@
  * Floor 4. The figures of lanes that a reload has replaced: they go on in those of the lane that has their place, between
  * endpoints of the same names, so that no drop goes uncounted and no counter falls.
  */
-import type { Lane, OutboxView } from './lane.ts'
+import type { Lane } from './lane.ts'
 import type { LedgerSnapshot } from './ledger.ts'
+import type { OutboxView } from './outbox.ts'
 import type { DropReason } from './types.ts'
 
 /** What a lane shows of itself, and what the lanes before it have left. */
@@ -80,6 +81,7 @@ function addOutboxes(one: OutboxView, other: OutboxView): OutboxView {
     limit: one.limit,
     oldest: times.length === 0 ? undefined : Math.min(...times),
     isHolding: one.isHolding || other.isHolding,
+    disk: one.disk ?? other.disk,
   }
 }
 

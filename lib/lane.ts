@@ -6,14 +6,17 @@
  * and costs no promise, closure or queue entry; otherwise the message waits in the lane's outbox.
  */
 import type { ThrottleConfig } from './config/steps.ts'
-import { Delivery, type Holdable, type Parcel, type Settlement } from './delivery.ts'
+import { Delivery, type DeliveryInit, type Parcel, type Settlement } from './delivery.ts'
 import type { Clock } from './dispatcher.ts'
+import { DurableDelivery, type DurableInit } from './durable.ts'
 import type { Endpoint } from './endpoint.ts'
 import { dropReasonOf, errors, reasonOf } from './errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
+import { type Holdable, Holding } from './hold.ts'
 import type { HopGuard } from './hops.ts'
 import { Ledger } from './ledger.ts'
 import type { Message } from './message.ts'
+import type { OutboxView } from './outbox.ts'
 import { isStaged, openStages, type Stage, type StagedStep, type Step } from './stage.ts'
 import type { Expiry } from './steps/expiry.ts'
 import type { DropReason } from './types.ts'
@@ -27,20 +30,8 @@ export type Outcome = 'delivered' | 'filtered' | 'dead-lettered' | DropReason
 /** Sees every message that ends in a lane. Must be quick and must not throw; the message must not be kept. */
 export type Trace = (lane: Lane, message: Message, outcome: Outcome) => void
 
-/** What a lane holds at the moment. */
-export interface OutboxView {
-  readonly messages: number
-  readonly bytes: number
-  /** What it holds at most. */
-  readonly limit: { readonly messages: number; readonly bytes: number }
-  /** When the oldest of these was made, in milliseconds since the epoch; undefined where it holds none. */
-  readonly oldest: number | undefined
-  /** It keeps its source from taking anything in. */
-  readonly isHolding: boolean
-}
-
 export interface LaneInit {
-  readonly source: Pick<Endpoint, 'name' | 'capabilities'> & Holdable
+  readonly source: Pick<Endpoint, 'name' | 'capabilities' | 'marshaller'> & Holdable
   readonly target: Endpoint
   readonly steps: readonly (Step | StagedStep)[]
   /** When messages are too old to be delivered; undefined for never. */
@@ -61,30 +52,9 @@ export interface LaneInit {
   /** The dead-letter endpoint did not take a message, and is tried again. Must not throw. */
   readonly onDeadLetterRefused?: (lane: Lane, error: unknown) => void
   readonly clock?: Clock
-}
-
-/** The lane's hand on its source: whatever of the lane is full pauses it. */
-class Holding implements Holdable {
-  readonly #source: Holdable
-  #holds = 0
-
-  constructor(source: Holdable) {
-    this.#source = source
-  }
-
-  get isHolding(): boolean {
-    return this.#holds > 0
-  }
-
-  hold(): void {
-    this.#holds++
-    this.#source.hold()
-  }
-
-  release(): void {
-    this.#holds--
-    this.#source.release()
-  }
+  /** Of a durable buffer. */
+  readonly log?: DurableInit['log']
+  readonly files?: DurableInit['files']
 }
 
 export class Lane {
@@ -106,9 +76,10 @@ export class Lane {
   readonly #stages: Stage | undefined
   /** Messages may go straight to the target: it does not confirm, nothing holds them up, and the lane is not closed. */
   #isDirect: boolean
-  readonly #hasDeadLetters: boolean
   /** Made when the first message has to wait. */
   #outbox: Delivery | undefined
+  /** The outbox of a lane with a durable buffer. */
+  #durable: DurableDelivery | undefined
   #isClosed = false
   /** Whom a full outbox pauses; undefined where the lane does not block. */
   #holdable: Holdable | undefined
@@ -132,9 +103,10 @@ export class Lane {
     this.#holding = new Holding(init.source)
     this.#holdable = init.delivery.overflow === 'block' ? this.#holding : undefined
     this.#stages = immediate.length === steps.length ? undefined : this.#openStages(steps.slice(immediate.length))
+    if (init.delivery.durable !== undefined) this.#lastStage()
     const confirms = init.target.capabilities.target?.confirm === true
-    this.#isDirect = !confirms && this.#stages === undefined && init.throttle === undefined
-    this.#hasDeadLetters = init.deadLetters !== undefined
+    const isStraight = this.#stages === undefined && this.#durable === undefined && init.throttle === undefined
+    this.#isDirect = !confirms && isStraight
   }
 
   /** Of the messages that were filtered: those that the target had been given before. */
@@ -144,19 +116,20 @@ export class Lane {
 
   /** Messages that the lane holds: what the ledger's `waiting` must equal. */
   get messages(): number {
-    return this.#stages?.messages ?? this.#outbox?.messages ?? 0
+    return this.#stages?.messages ?? (this.#durable ?? this.#outbox)?.messages ?? 0
   }
 
   /** Bytes of these, in the target's format. */
   get bytes(): number {
-    return this.#stages?.bytes ?? this.#outbox?.bytes ?? 0
+    return this.#stages?.bytes ?? (this.#durable ?? this.#outbox)?.bytes ?? 0
   }
 
   /** Of what the lane holds, for who looks at it. */
   get outbox(): OutboxView {
     const { messages, bytes } = this
     const { isHolding } = this.#holding
-    return { messages, bytes, limit: this.delivery.buffer, oldest: this.#outbox?.oldest, isHolding }
+    const { limit = this.delivery.buffer, disk } = this.#durable ?? {}
+    return { messages, bytes, limit, oldest: (this.#durable ?? this.#outbox)?.oldest, isHolding, disk }
   }
 
   /** Takes a message in. Never throws. `settlement` is there when the source waits for this lane. */
@@ -200,18 +173,32 @@ export class Lane {
     this.#drop(message, 'overflow', error, settlement)
   }
 
-  /** Resolves when nothing is under way in the lane any more. */
+  /**
+   * Opens its journal, where it has one. What comes in before waits in memory.
+   * @param earlier the lane that has that journal: it is opened when that one has let go of it.
+   * @throws ARALDO_ERR_JOURNAL_LOCKED, ARALDO_ERR_JOURNAL_UNUSABLE
+   */
+  async open(earlier?: Lane): Promise<void> {
+    await this.#durable?.open(earlier?.whenClosed())
+  }
+
+  /** Resolves when nothing is under way in the lane any more; what a journal keeps is not. */
   async whenEmpty(): Promise<void> {
-    if (this.#stages === undefined) await this.#outbox?.whenEmpty()
+    if (this.#stages === undefined) await (this.#durable ?? this.#outbox)?.whenEmpty()
     // What one of them lets go may be taken in by another.
-    else while (this.messages > 0) await this.#stages.whenEmpty()
+    else while (this.messages > (this.#durable?.messages ?? 0)) await this.#stages.whenEmpty()
+  }
+
+  /** After {@link close}: resolves when its journal has been let go of. Never rejects. */
+  async whenClosed(): Promise<void> {
+    await this.#durable?.whenClosed()
   }
 
   /** Sends nothing before `earlier` has resolved: what comes waits. To be called before the first message does. */
   follow(earlier: Promise<unknown>): void {
     const isDirect = this.#isDirect
     this.#isDirect = false
-    const outbox = this.#openOutbox()
+    const outbox = this.#durable ?? this.#openOutbox()
     outbox.wait()
     void earlier.then(() => {
       this.#isDirect = isDirect && !this.#isClosed
@@ -225,12 +212,13 @@ export class Lane {
     this.#isDirect = false
     this.#stages?.close()
     this.#outbox?.close()
+    this.#durable?.close()
   }
 
   /** It cannot go to the target at once. */
   #hold(parcel: Parcel): void {
     const stages = this.#stages
-    if (stages === undefined) this.#openOutbox().take(parcel)
+    if (stages === undefined) this.#lastStage().take(parcel)
     else if (this.#isClosed) this.#drop(parcel.message, 'closing', new errors.CLOSING(), parcel.settlement)
     else if (this.delivery.overflow === 'block' && !stages.hasRoom) this.#overflowed(parcel)
     else stages.take(parcel)
@@ -238,7 +226,7 @@ export class Lane {
 
   /** What comes in while there is no room is refused, whatever is wrong with it. */
   #failedAtOnce(parcel: Parcel, error: unknown): void {
-    const isFull = this.#stages !== undefined && this.#outbox?.hasRoom === false
+    const isFull = this.#stages !== undefined && (this.#durable ?? this.#outbox)?.hasRoom === false
     if (isFull && this.delivery.overflow === 'block') this.#overflowed(parcel)
     else this.#failed(parcel, 'invalid', error)
   }
@@ -246,8 +234,8 @@ export class Lane {
   /** A step failed: no other try can help. */
   #failed(parcel: Parcel, reason: DropReason, error: unknown): void {
     const isExpired = dropReasonOf(error) === 'expired'
-    if (this.#hasDeadLetters && (!isExpired || this.#init.expiry?.deadLetter === true)) {
-      this.#openOutbox().addDead(parcel, error ?? 'no reason given')
+    if (this.#init.deadLetters !== undefined && (!isExpired || this.#init.expiry?.deadLetter === true)) {
+      this.#lastStage().addDead(parcel, error ?? 'no reason given')
     } else this.#drop(parcel.message, isExpired ? 'expired' : reason, error, parcel.settlement)
   }
 
@@ -282,18 +270,37 @@ export class Lane {
     const before = this.#init.steps.length - steps.length
     return openStages(steps, before, lane, this.#holdable, (holdable) => {
       this.#holdable = holdable
-      return this.#openOutbox()
+      return this.#lastStage()
     })
+  }
+
+  #lastStage(): Delivery | DurableDelivery {
+    const { source, delivery, log, files } = this.#init
+    if (delivery.durable === undefined) return this.#openOutbox()
+    return (this.#durable ??= new DurableDelivery({
+      ...this.#deliveryInit(),
+      buffer: delivery.durable,
+      marshaller: source.marshaller,
+      log,
+      files,
+      ledger: this.ledger,
+      onLost: (error) => this.#init.onDrop(this, 'lost', error),
+    }))
   }
 
   #openOutbox(): Delivery {
     if (this.#outbox !== undefined) return this.#outbox
+    this.#outbox = new Delivery({ ...this.#deliveryInit(), isFed: this.#steps.length < this.steps.length })
+    if (this.#isClosed) this.#outbox.close()
+    return this.#outbox
+  }
+
+  #deliveryInit(): DeliveryInit {
     const { source, target, delivery, expiry, throttle, deadLetters, clock = {}, onDeadLetterRefused } = this.#init
-    this.#outbox = new Delivery({
+    return {
       source: source.name,
       holdable: this.#holdable,
       replays: this.#replays,
-      isFed: this.#steps.length < this.steps.length,
       expiry,
       throttle,
       target,
@@ -303,9 +310,7 @@ export class Lane {
       onEnd: this.#onEnd,
       onRetry: () => this.retries++,
       onDeadLetterRefused: (error) => onDeadLetterRefused?.(this, error),
-    })
-    if (this.#isClosed) this.#outbox.close()
-    return this.#outbox
+    }
   }
 
   readonly #onEnd = ({ message, settlement }: Parcel, end: Outcome, error: unknown): void => {

@@ -11,6 +11,20 @@ export interface OutboxBounds {
   readonly bytes: number
 }
 
+/** What a lane holds at the moment. */
+export interface OutboxView {
+  readonly messages: number
+  readonly bytes: number
+  /** What it holds at most. */
+  readonly limit: { readonly messages: number; readonly bytes: number }
+  /** When the oldest of these was made, in milliseconds since the epoch; undefined where it holds none. */
+  readonly oldest: number | undefined
+  /** It keeps its source from taking anything in. */
+  readonly isHolding: boolean
+  /** Of a durable buffer: bytes of its files, and why it takes nothing in, where that is so. */
+  readonly disk: { readonly bytes: number; readonly failure: string | undefined } | undefined
+}
+
 /** What the outbox keeps of each entry. Links are its own; nobody else touches them. */
 export class OutboxEntry<Item> {
   readonly item: Item

@@ -215,12 +215,14 @@ export class Relay implements Araldo {
    * Starts every endpoint, targets first. Resolves when the first attempts have ended or 250 ms have passed: a broker
    * that is down never blocks boot. Waits for those that the config calls required.
    * @param timeout milliseconds for required endpoints.
-   * @throws ARALDO_ERR_ENDPOINT_REQUIRED
+   * @throws ARALDO_ERR_ENDPOINT_REQUIRED, ARALDO_ERR_JOURNAL_LOCKED, ARALDO_ERR_JOURNAL_UNUSABLE
    */
   async start(timeout: number): Promise<void> {
     if (this.closing) return
     const endpoints = [...this.#endpoints.values()]
     const required = this.#config.endpoints.filter((endpoint) => endpoint.required)
+    // What an earlier life has left goes first, and a disk that cannot be used must not be found out later.
+    await this.router.start()
     await this.startThese(endpoints, FIRST_ATTEMPTS)
     await Promise.all(required.map(({ name }) => (this.#endpoints.get(name) as Endpoint).whenUp(timeout)))
     this.#isStarted = true
@@ -281,6 +283,7 @@ export class Relay implements Araldo {
     if (messages > 0) this.#log.warn({ messages }, 'not everything could be delivered before the end')
     // Before the endpoints: what is left is settled by sources that still have their link.
     this.router.close()
+    await within(left(forEndpoints), this.router.whenClosed())
     await within(left(), Promise.all(endpoints.map((endpoint) => endpoint.stop())))
     // It has seen that the relay closes, and takes back what it had begun.
     await within(

@@ -118,6 +118,7 @@ export class Reloader {
       if (relay.closing) throw new errors.CLOSING()
     }
     draft.plan = relay.router.plan(endpoints, config.routes)
+    await relay.router.open(draft.plan)
     return endpoints
   }
 
@@ -181,7 +182,7 @@ export class Reloader {
   }
 
   async #discard({ annexes, plan }: Draft): Promise<void> {
-    if (plan !== undefined) this.#init.relay.router.discard(plan)
+    if (plan !== undefined) await this.#init.relay.router.discard(plan)
     await Promise.all(
       annexes.map(async (annex) => {
         await annex.endpoint.stop()

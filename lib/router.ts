@@ -7,20 +7,16 @@
 import type { LaneConfig, RouteConfig } from './config.ts'
 import { within } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
-import { reasonOf } from './errors.ts'
 import { laneFingerprint } from './fingerprint.ts'
 import { carriesHops, HopGuard, randomInstance } from './hops.ts'
 import { Lane, type Outcome, type Trace } from './lane.ts'
 import { type LaneFigures, LaneHistory } from './lane-history.ts'
+import { LaneLog } from './lane-log.ts'
 import type { Message } from './message.ts'
 import { Route, type RouterLog } from './route.ts'
 import { compileSteps } from './steps.ts'
-import type { DropReason } from './types.ts'
 
 export type { RouterLog } from './route.ts'
-
-/** Every drop is counted; a lane that drops is logged at most once in so many milliseconds, with how many it was. */
-const DROP_LOG_INTERVAL = 1_000
 
 /** Routes that are made and not in use yet: see {@link Router.plan}. */
 export interface RoutePlan {
@@ -57,11 +53,7 @@ export class Router {
   readonly #log: RouterLog
   readonly #instance: string
   readonly #traces = new Set<Trace>()
-  readonly #silenced = new Map<Lane, number>()
-  #dropTimer: NodeJS.Timeout | undefined
-  /** When it was logged last that dead letters of the lane cannot be written (milliseconds, monotonic). */
-  readonly #refusedAt = new WeakMap<Lane, number>()
-  #closed = false
+  readonly #laneLog: LaneLog
 
   /**
    * Compiles the routes and binds each source to its lanes.
@@ -75,6 +67,7 @@ export class Router {
     instance = randomInstance(),
   ) {
     this.#log = log
+    this.#laneLog = new LaneLog(log)
     this.#instance = instance
     this.apply(this.plan(endpoints, configs), new Set())
   }
@@ -114,7 +107,10 @@ export class Router {
   apply({ routes, made }: RoutePlan, leaving: ReadonlySet<Endpoint>): readonly Lane[] {
     const staying = new Set(routes.flatMap(({ lanes }) => lanes))
     const retired = [...this.lanes()].filter((lane) => !staying.has(lane))
-    for (const lane of made) this.#follow(lane, retired)
+    for (const lane of made) {
+      this.#handOver(lane, retired)
+      this.#follow(lane, retired)
+    }
     const sources = new Set(routes.map(({ source }) => source))
     for (const source of this.#sources.values()) {
       if (!sources.has(source) && !leaving.has(source)) source.bind(undefined)
@@ -142,10 +138,36 @@ export class Router {
     lane.follow(within(MAX_FOLLOWING, earlier.whenEmpty()))
   }
 
-  /** Takes a plan back that was not applied. */
-  discard({ made, bound }: RoutePlan): void {
+  /** Takes a plan back that was not applied. Resolves when its journals have been let go of. */
+  async discard({ made, bound }: RoutePlan): Promise<void> {
     for (const lane of made) lane.close()
     for (const source of bound) source.bind(undefined)
+    await Promise.all(made.map((lane) => lane.whenClosed()))
+  }
+
+  /**
+   * Opens the journals of a plan's lanes that no other lane has open: what fails does so before {@link apply}, which
+   * opens the others.
+   * @throws ARALDO_ERR_JOURNAL_LOCKED, ARALDO_ERR_JOURNAL_UNUSABLE
+   */
+  async open({ made }: RoutePlan): Promise<void> {
+    const lanes = this.#all()
+    await Promise.all(made.map(async (lane) => !lanes.some((other) => haveOneJournal(lane, other)) && lane.open()))
+  }
+
+  /** The same for all lanes at start. */
+  async start(): Promise<void> {
+    await Promise.all([...this.lanes()].map((lane) => lane.open()))
+  }
+
+  /** A lane's journal goes from the old to the new with all that is in it. */
+  #handOver(lane: Lane, retired: readonly Lane[]): void {
+    const earlier = retired.find((other) => haveOneJournal(lane, other))
+    if (earlier === undefined) return
+    earlier.close()
+    lane.open(earlier).catch((err: unknown) => {
+      this.#log.error({ err, source: lane.source, target: lane.target.name }, 'the lane takes nothing in')
+    })
   }
 
   /**
@@ -158,7 +180,7 @@ export class Router {
       lane.close()
       this.#retired.delete(lane)
       this.#history.end(lane)
-      this.#silenced.delete(lane)
+      this.#laneLog.forget(lane)
     }
   }
 
@@ -187,8 +209,9 @@ export class Router {
       wiretap,
       delivery,
       deadLetters,
-      onDrop: this.#onDrop,
-      onDeadLetterRefused: this.#onDeadLetterRefused,
+      log: this.#log,
+      onDrop: this.#laneLog.onDrop,
+      onDeadLetterRefused: this.#laneLog.onDeadLetterRefused,
     })
     this.#origins.set(lane, { source, deadLetters, fingerprint })
     made.push(lane)
@@ -246,11 +269,13 @@ export class Router {
    * logged, and no more.
    */
   close(): void {
-    this.#closed = true
     for (const lane of this.#all()) lane.close()
-    clearTimeout(this.#dropTimer)
-    this.#dropTimer = undefined
-    this.#silenced.clear()
+    this.#laneLog.close()
+  }
+
+  /** After {@link close}: resolves when all journals have been let go of. */
+  async whenClosed(): Promise<void> {
+    await Promise.all(this.#all().map((lane) => lane.whenClosed()))
   }
 
   #applyTraces(): void {
@@ -271,45 +296,9 @@ export class Router {
       this.#applyTraces()
     }
   }
+}
 
-  readonly #onDrop = (lane: Lane, reason: DropReason, error: unknown): void => {
-    const silenced = this.#silenced.get(lane)
-    if (silenced !== undefined) {
-      this.#silenced.set(lane, silenced + 1)
-      return
-    }
-    this.#silenced.set(lane, 0)
-    this.#scheduleReport()
-    const why = error === undefined ? (lane.target.reason ?? reason) : reasonOf(error)
-    this.#log.warn({ source: lane.source, target: lane.target.name, reason, why }, 'message dropped')
-  }
-
-  readonly #onDeadLetterRefused = (lane: Lane, error: unknown): void => {
-    const now = performance.now()
-    if (now - (this.#refusedAt.get(lane) ?? -Infinity) < DROP_LOG_INTERVAL) return
-    this.#refusedAt.set(lane, now)
-    const { source, target, delivery } = lane
-    const fields = { source, target: target.name, deadLetter: delivery.deadLetter, why: reasonOf(error) }
-    this.#log.warn(fields, 'a dead letter cannot be written: it waits')
-  }
-
-  readonly #reportDrops = (): void => {
-    this.#dropTimer = undefined
-    for (const [lane, count] of this.#silenced) {
-      if (count === 0) {
-        this.#silenced.delete(lane)
-        continue
-      }
-      this.#silenced.set(lane, 0)
-      this.#log.warn(
-        { source: lane.source, target: lane.target.name, count, dropped: { ...lane.ledger.dropped } },
-        'more messages dropped',
-      )
-    }
-    if (this.#silenced.size > 0) this.#scheduleReport()
-  }
-
-  #scheduleReport(): void {
-    if (!this.#closed) this.#dropTimer ??= setTimeout(this.#reportDrops, DROP_LOG_INTERVAL).unref()
-  }
+function haveOneJournal(one: Lane, other: Lane): boolean {
+  const { durable } = one.delivery
+  return durable !== undefined && durable.path === other.delivery.durable?.path
 }

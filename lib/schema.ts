@@ -68,7 +68,9 @@ export const deliverySchema: JsonSchema = {
       description: 'How much waits in the lane, at most.',
       properties: {
         messages: { type: 'integer', minimum: 1, maximum: 10_000_000, description: 'Messages; 10,000 if left out.' },
-        bytes: size({ minimum: 1, description: 'Bytes of their payloads; 64MiB if left out.' }),
+        bytes: size({ minimum: 1, description: 'Bytes of them; 64MiB if left out. On disk, 1GiB.' }),
+        durable: { type: 'boolean', description: 'On disk: what was taken in outlives the process.' },
+        path: { type: 'string', minLength: 1, description: 'The folder of a durable buffer, its own alone.' },
       },
     },
     concurrency: {

@@ -60,7 +60,7 @@ export interface Capabilities {
 export type Settle = (error: Error | null) => void
 
 /** Why a lane dropped a message. A fixed set, so that metrics stay bounded. */
-export const DROP_REASONS = ['down', 'overflow', 'invalid', 'failed', 'expired', 'closing'] as const
+export const DROP_REASONS = ['down', 'overflow', 'invalid', 'failed', 'expired', 'lost', 'closing'] as const
 
 /**
  * - `down`: the link to the target broke while the target had it: it arrived or did not, and at most once means once.
@@ -68,6 +68,7 @@ export const DROP_REASONS = ['down', 'overflow', 'invalid', 'failed', 'expired',
  * - `invalid`: a permanent error: trying again cannot help (undecodable, too large, bad topic, failed expression).
  * - `failed`: the target refused it as often as it was to be tried.
  * - `expired`: it was older than the lane's `expire` allows.
+ * - `lost`: the disk of a durable buffer has lost it.
  * - `closing`: the relay was shutting down.
  */
 export type DropReason = (typeof DROP_REASONS)[number]

@@ -3,8 +3,9 @@
  */
 import type { Figures } from './endpoint.ts'
 import type { Guarantee, Overflow } from './guarantee.ts'
-import type { OutboxView, Trace } from './lane.ts'
+import type { Trace } from './lane.ts'
 import type { LedgerSnapshot } from './ledger.ts'
+import type { OutboxView } from './outbox.ts'
 import type { Capabilities, EndpointState } from './types.ts'
 
 /** What can be seen of an endpoint. Live: read again for newer figures. */

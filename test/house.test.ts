@@ -20,12 +20,14 @@ const FLOORS: readonly (readonly string[])[] = [
     ...['registry.ts', 'outbox.ts', 'deadlines.ts', 'guarantee.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts'],
     ...['expression.ts', 'hops.ts', 'journal/', 'config/'],
     ...['steps/function.ts', 'steps/expiry.ts', 'steps/key.ts', 'steps/rate.ts', 'steps/recent.ts', 'steps/result.ts'],
-    ...['steps/aged.ts', 'steps/fifo.ts', 'steps/sweep.ts', 'steps/throttle.ts'],
+    ...['steps/aged.ts', 'steps/fifo.ts', 'steps/sweep.ts', 'steps/throttle.ts', 'parcel.ts', 'stored-message.ts'],
   ],
   [
     ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],
     ...[
       'dead-letters.ts',
+      'durable.ts',
+      'hold.ts',
       'steps.ts',
       'steps/',
       'stage.ts',
@@ -38,7 +40,7 @@ const FLOORS: readonly (readonly string[])[] = [
     ],
   ],
   ['endpoints/', 'marshallers/', 'http/'],
-  ['router.ts', 'route.ts', 'lane-history.ts'],
+  ['router.ts', 'route.ts', 'lane-history.ts', 'lane-log.ts'],
   ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts', 'reload.ts', 'factory.ts', 'annex.ts', 'late-routes.ts'],
   ['cli.ts', 'cli/', 'testing/'],
 ]

@@ -61,8 +61,9 @@ function capabilityList(capabilities: SourceCapabilities | TargetCapabilities | 
 }
 
 /** `at least once, block, dead letters to graveyard` */
-function deliveryOf({ delivery: { guarantee, overflow, deadLetter } }: LaneConfig): string {
-  const words = [guarantee.replaceAll('-', ' '), overflow]
+function deliveryOf({ delivery: { guarantee, overflow, deadLetter, durable } }: LaneConfig): string {
+  const promise = guarantee.replaceAll('-', ' ')
+  const words = [durable === undefined ? promise : `${promise} from acceptance on (durable)`, overflow]
   if (deadLetter !== undefined) words.push(`dead letters to ${deadLetter}`)
   return words.join(', ')
 }

@@ -1,9 +1,11 @@
 /**
  * Floor 1. How a lane delivers: its parameters, what they leave out, and whether its two ends can do what is asked.
  */
+import { resolve } from 'node:path'
 import {
   DEFAULT_BUFFER,
   DEFAULT_CONCURRENCY,
+  DEFAULT_DURABLE_BYTES,
   DEFAULT_RETRY,
   type DeliveryConfig,
   defaultOverflow,
@@ -25,7 +27,12 @@ export type Validate = (node: MapNode, label: string) => object | undefined
 interface Given {
   readonly delivery?: Guarantee
   readonly overflow?: Overflow
-  readonly buffer?: { readonly messages?: number; readonly bytes?: number }
+  readonly buffer?: {
+    readonly messages?: number
+    readonly bytes?: number
+    readonly durable?: boolean
+    readonly path?: string
+  }
   readonly concurrency?: number
   readonly retry?: { readonly attempts?: number; readonly 'min-delay'?: number; readonly 'max-delay'?: number }
   readonly 'dead-letter'?: string
@@ -41,6 +48,15 @@ interface Ends {
   readonly to: string | undefined
 }
 
+/** Where a buffer stands, and what is behind it. */
+interface BufferPlace {
+  readonly label: string
+  readonly at: number | undefined
+  /** undefined where errors leave it unknown; null where it is none. */
+  readonly target: TargetCapabilities | null | undefined
+  readonly to: string | undefined
+}
+
 /** What is unknown is taken for able: no error is reported that only follows from another. */
 const ABLE_SOURCE: SourceCapabilities = { ack: true, pause: true, replay: true, headers: true, topics: true }
 const ABLE_TARGET: TargetCapabilities = { confirm: true, headers: true, topics: true, echo: false }
@@ -49,12 +65,18 @@ export class DeliveryReader {
   readonly #capabilitiesOf: (name: string) => Capabilities | undefined
   readonly #validate: Validate
   readonly #diagnostics: Diagnostics
+  readonly #directory: string
+  /** Of durable buffers. */
+  readonly #paths = new Set<string>()
 
+  /** @param directory absolute; what paths are relative to. */
   constructor(
     capabilitiesOf: (name: string) => Capabilities | undefined,
     validate: Validate,
     diagnostics: Diagnostics,
+    directory: string,
   ) {
+    this.#directory = directory
     this.#capabilitiesOf = capabilitiesOf
     this.#validate = validate
     this.#diagnostics = diagnostics
@@ -70,7 +92,8 @@ export class DeliveryReader {
     const target = known ?? ABLE_TARGET
     const name = given['dead-letter']
     const deadLetter = name === undefined ? undefined : (this.#capabilitiesOf(name)?.target ?? ABLE_TARGET)
-    const overflow = given.overflow ?? defaultOverflow(source, target, optional)
+    const isDurable = given.buffer?.durable === true
+    const overflow = given.overflow ?? defaultOverflow(source, target, { optional, durable: isDurable })
     const at = (key: string): number | undefined => item?.entries.get(key)?.value.offset
 
     if (overflow === 'block' && (wiretap || !source.pause)) {
@@ -90,7 +113,7 @@ export class DeliveryReader {
     if (retry.minDelay > retry.maxDelay) {
       this.#diagnostics.error(`${label}: retry: 'min-delay' is longer than 'max-delay'`, at('retry'))
     }
-    const ends = { source, target, overflow, optional, deadLetter }
+    const ends = { source, target, overflow, optional, durable: isDurable, deadLetter }
     if (given.delivery === 'at-least-once') {
       const names = { source: from, target: to, 'dead-letter': name, overflow: undefined, optional: undefined }
       const reasons = weaknesses(ends).map(({ part, why }) => {
@@ -107,10 +130,37 @@ export class DeliveryReader {
     return {
       guarantee: given.delivery ?? guaranteeOf(ends),
       overflow,
-      buffer: { ...DEFAULT_BUFFER, ...given.buffer },
+      ...this.#buffer(given, overflow, { label, at: at('buffer'), target: known, to }),
       concurrency: given.concurrency ?? DEFAULT_CONCURRENCY,
       retry,
       deadLetter: name,
     }
+  }
+
+  #buffer(
+    { buffer: { messages, bytes, durable = false, path } = {} }: Given,
+    overflow: Overflow,
+    { label, at, target, to = '' }: BufferPlace,
+  ): Pick<DeliveryConfig, 'buffer' | 'durable'> {
+    const inMemory = { ...DEFAULT_BUFFER, ...(messages === undefined ? {} : { messages }) }
+    const complain = (message: string): void => this.#diagnostics.error(`${label}: buffer: ${message}`, at)
+    if (!durable) {
+      if (path !== undefined) complain("'path' is for a durable buffer: add 'durable: true'")
+      return { buffer: { ...inMemory, ...(bytes === undefined ? {} : { bytes }) } }
+    }
+    const folder = path === undefined ? undefined : resolve(this.#directory, path)
+    if (folder === undefined) complain("a durable buffer needs a 'path': a folder of its own")
+    else if (this.#paths.has(folder))
+      complain('another lane has this path: each durable buffer needs a folder of its own')
+    else this.#paths.add(folder)
+    if (target?.confirm === false) {
+      complain(`${quote(to)} does not confirm what it is sent: nobody would know what may be taken off the disk`)
+    }
+    if (overflow === 'drop-oldest' || overflow === 'disconnect') {
+      complain(
+        `'${overflow}' is not for a durable buffer, which keeps what it has taken in: use 'block' or 'drop-newest'`,
+      )
+    }
+    return { buffer: inMemory, durable: { path: folder ?? '', bytes: bytes ?? DEFAULT_DURABLE_BYTES } }
   }
 }

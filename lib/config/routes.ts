@@ -52,17 +52,19 @@ export class RouteReader {
   /**
    * @param endpoints by name; undefined where errors leave unknown what is declared: then any name will do.
    * @param validate checks a lane's parameters of delivery against their schema.
+   * @param directory absolute; what paths are relative to.
    */
   constructor(
     endpoints: ReadonlyMap<string, RoutableEndpoint> | undefined,
     diagnostics: Diagnostics,
     validate: Validate,
     steps: StepReader,
+    directory: string,
   ) {
     this.#endpoints = endpoints
     this.#diagnostics = diagnostics
     this.#steps = steps
-    this.#delivery = new DeliveryReader((name) => endpoints?.get(name)?.capabilities, validate, diagnostics)
+    this.#delivery = new DeliveryReader((name) => endpoints?.get(name)?.capabilities, validate, diagnostics, directory)
   }
 
   /** Values of variables in steps. */

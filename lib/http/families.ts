@@ -87,6 +87,12 @@ const LANES: readonly Family[] = [
   laneFamily('waiting_limit_bytes', 'gauge', 'Payload bytes that wait in the lane at most.', ({ outbox }, emit) =>
     emit(outbox.limit.bytes),
   ),
+  laneFamily('disk_bytes', 'gauge', 'Bytes of the files of a durable buffer.', ({ outbox: { disk } }, emit) => {
+    if (disk !== undefined) emit(disk.bytes)
+  }),
+  laneFamily('disk_failed', 'gauge', '1 while the disk of a durable buffer takes nothing in.', ({ outbox }, emit) => {
+    if (outbox.disk !== undefined) emit(outbox.disk.failure === undefined ? 0 : 1)
+  }),
   laneFamily('oldest_waiting_seconds', 'gauge', 'Age of the message that has waited longest.', ({ outbox }, emit) =>
     emit(outbox.oldest === undefined ? 0 : Math.max(0, (Date.now() - outbox.oldest) / 1_000)),
   ),

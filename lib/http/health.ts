@@ -1,6 +1,6 @@
 /**
- * Floor 3. Health for monitors: `live` says that the process serves, `ready` that every endpoint is up. Neither says
- * anything that a stranger must not know: names, states, reasons and the config's hash only.
+ * Floor 3. Health for monitors: `live` says that the process serves, `ready` that every endpoint is up and every
+ * durable buffer can be written. Neither says anything that a stranger must not know: names, states, reasons and the config's hash only.
  */
 import type { FastifyInstance } from 'fastify'
 import type { RelayView } from '../view.ts'
@@ -44,9 +44,19 @@ export function registerHealth(scope: FastifyInstance, relay: RelayView, prefix:
       reply.code(503)
       return { status: 'closing', reason: 'the relay is shutting down', config, endpoints }
     }
-    if (endpoints.length === 0) return { status: 'ready', config }
+    const disks = failingDisks(relay)
+    if (endpoints.length === 0 && disks.length === 0) return { status: 'ready', config }
     reply.code(503)
-    const reason = `not up: ${endpoints.map(({ name }) => name).join(', ')}`
-    return { status: 'unavailable', reason, config, endpoints }
+    const parts: string[] = []
+    if (endpoints.length > 0) parts.push(`not up: ${endpoints.map(({ name }) => name).join(', ')}`)
+    if (disks.length > 0) parts.push(`the disk takes nothing in: ${disks.join(', ')}`)
+    return { status: 'unavailable', reason: parts.join('; '), config, endpoints }
   })
+}
+
+/** Lanes with a durable buffer that cannot be written: what comes in for them is not acknowledged. */
+function failingDisks({ routes }: RelayView): string[] {
+  return routes.flatMap(({ source, lanes }) =>
+    lanes.filter(({ outbox }) => outbox.disk?.failure !== undefined).map(({ target }) => `${source} → ${target}`),
+  )
 }

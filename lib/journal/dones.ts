@@ -5,13 +5,13 @@
  * Frames are written after the fact, many dones at a time, and not synced: a crash may forget the last ones, and then
  * their records are delivered once more. A damaged frame is skipped, to the same effect.
  */
-import type { FastifyBaseLogger } from 'fastify'
 import { Bitmap } from './bitmap.ts'
 import type { File, Files } from './files.ts'
 import { HEADER_BYTES } from './format.ts'
 import type { Range } from './gaps.ts'
 import { Scanner } from './scanner.ts'
 import { MAX_SEGMENT_RECORDS, type Segment } from './segment.ts'
+import type { JournalLog } from './options.ts'
 
 /** Ranges of a frame at most; more are written as several. */
 const MAX_RANGES = 4096
@@ -21,7 +21,7 @@ const MAX_OPEN = 4
 export interface DoneWriterInit {
   readonly files: Files
   readonly folder: string
-  readonly log: Pick<FastifyBaseLogger, 'warn'> | undefined
+  readonly log: Pick<JournalLog, 'warn'> | undefined
 }
 
 export class DoneWriter {

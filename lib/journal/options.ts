@@ -1,5 +1,4 @@
 /** Floor 1. What a journal is opened with, and whom it tells what happens. */
-import type { FastifyBaseLogger } from 'fastify'
 import type { Files } from './files.ts'
 
 /**
@@ -8,6 +7,13 @@ import type { Files } from './files.ts'
  * - `closed`: for good.
  */
 export type JournalState = 'open' | 'failed' | 'closed'
+
+/** The part of a logger that a journal needs. */
+export interface JournalLog {
+  info(fields: object, text: string): void
+  warn(fields: object, text: string): void
+  error(fields: object, text: string): void
+}
 
 export interface JournalOptions {
   /** Its folder; made where it is missing. Nothing else may be in it. */
@@ -18,7 +24,7 @@ export interface JournalOptions {
   readonly maxUnwrittenBytes?: number
   /** Bytes of a segment; a larger record has one of its own. A sixteenth of `maxBytes`, 64 MiB at most, if left out. */
   readonly segmentBytes?: number
-  readonly log?: Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'> | undefined
+  readonly log?: JournalLog | undefined
   /** Everything up to this sequence is durable. Called in order. Must not throw. */
   readonly onDurable?: (through: number) => void
   /** Must not throw. */

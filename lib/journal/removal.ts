@@ -4,18 +4,18 @@
  * First the mark says, in both of its halves, that nothing is kept of their sequences; only then do the files go. The
  * other way round, a crash in between would leave sequences of which nobody knows whether they were done or lost.
  */
-import type { FastifyBaseLogger } from 'fastify'
 import type { Files } from './files.ts'
 import type { Mark } from './mark.ts'
 import type { Segment } from './segment.ts'
 import type { Segments } from './segments.ts'
+import type { JournalLog } from './options.ts'
 
 export interface RemoverInit {
   readonly files: Files
   readonly folder: string
   readonly segments: Segments
   readonly mark: Mark
-  readonly log: Pick<FastifyBaseLogger, 'warn'> | undefined
+  readonly log: Pick<JournalLog, 'warn'> | undefined
   /** The files are about to be removed: who has them open closes them, since they take space until then. */
   readonly onRemove: (segment: Segment) => Promise<void>
   /** Disk space was given back. Must not throw. */

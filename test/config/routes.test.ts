@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { resolve } from 'node:path'
 import { describe, it } from 'node:test'
 import { json } from '../../lib/marshallers/json.ts'
 import { Message } from '../../lib/message.ts'
@@ -152,6 +153,20 @@ dead-letter: graveyard`
     })
   })
 
+  it('is on disk, where the config says so: at least once from acceptance on, and a full disk takes in nothing more', async () => {
+    const path = resolve('data/x')
+    const { durable, buffer, guarantee, overflow } = await deliveryOf(
+      'plain',
+      'durable',
+      'buffer: { durable: true, path: data/x, messages: 5, bytes: 2GiB }',
+    )
+    assert.deepEqual(durable, { path, bytes: 2 * 1024 ** 3 })
+    assert.deepEqual([buffer, guarantee], [{ messages: 5, bytes: 67_108_864 }, 'at-least-once'])
+    assert.equal(overflow, 'drop-newest')
+    const pausing = await deliveryOf('durable', 'durable', 'buffer: { durable: true, path: data/x }')
+    assert.deepEqual([pausing.overflow, pausing.durable], ['block', { path, bytes: 1024 ** 3 }])
+  })
+
   it('has its dead-letter endpoint used', async () => {
     const { warnings } = await load(withEnds('durable', 'durable', 'dead-letter: graveyard'))
     assert.deepEqual(warnings, [])
@@ -200,6 +215,30 @@ dead-letter: graveyard`
       'plain',
       'overflow: disconnect',
       `9:17 error: ${label}: overflow: 'b' has no clients of its own to disconnect: use 'block', 'drop-oldest' or 'drop-newest'`,
+    ],
+    [
+      'plain',
+      'durable',
+      'buffer: { path: x }',
+      `9:15 error: ${label}: buffer: 'path' is for a durable buffer: add 'durable: true'`,
+    ],
+    [
+      'plain',
+      'durable',
+      'buffer: { durable: true }',
+      `9:15 error: ${label}: buffer: a durable buffer needs a 'path': a folder of its own`,
+    ],
+    [
+      'plain',
+      'plain',
+      'buffer: { durable: true, path: x }',
+      `9:15 error: ${label}: buffer: 'b' does not confirm what it is sent: nobody would know what may be taken off the disk`,
+    ],
+    [
+      'plain',
+      'durable',
+      'buffer: { durable: true, path: x }\noverflow: drop-oldest',
+      `9:15 error: ${label}: buffer: 'drop-oldest' is not for a durable buffer, which keeps what it has taken in: use 'block' or 'drop-newest'`,
     ],
     [
       'plain',

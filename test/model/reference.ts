@@ -91,7 +91,7 @@ export class ReferenceLane {
     this.line = new Line(setup.concurrency, { minDelay: 100, maxDelay: 1_000 }, now)
     this.letters = new Line(64, { minDelay: 100, maxDelay: 30_000 }, now)
     const zero = { received: 0, retries: 0, delivered: 0, filtered: 0, 'dead-lettered': 0 }
-    this.counts = { ...zero, down: 0, overflow: 0, invalid: 0, failed: 0, expired: 0, closing: 0 }
+    this.counts = { ...zero, down: 0, overflow: 0, invalid: 0, failed: 0, expired: 0, lost: 0, closing: 0 }
   }
 
   /** What it holds; what a target takes at once has no place yet. */

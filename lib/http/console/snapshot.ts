@@ -1,7 +1,7 @@
 /** Floor 3. What the console shows once a second: endpoints with their states, lanes with their ledgers. */
 import type { Figures } from '../../endpoint.ts'
 import type { Guarantee } from '../../guarantee.ts'
-import type { OutboxView } from '../../lane.ts'
+import type { OutboxView } from '../../outbox.ts'
 import type { LedgerSnapshot } from '../../ledger.ts'
 import type { EndpointState } from '../../types.ts'
 import type { EndpointView, LaneView, RelayView } from '../../view.ts'
@@ -31,7 +31,7 @@ export interface LaneSnapshot
   readonly source: string
   readonly target: string
   readonly guarantee: Guarantee
-  readonly outbox: Omit<OutboxView, 'oldest'> & {
+  readonly outbox: Omit<OutboxView, 'oldest' | 'disk'> & {
     /** Milliseconds that the lane has held its oldest message, by the message's own time. */
     readonly age: number
   }
@@ -52,7 +52,7 @@ export function snapshotOf(relay: RelayView, show: Show): Snapshot {
 
 function laneSnapshot(source: string, lane: LaneView, time: number): LaneSnapshot {
   const { target, optional, wiretap, steps, guarantee, ledger, retries, looped, outbox } = lane
-  const { oldest = time, ...held } = outbox
+  const { oldest = time, disk: _disk, ...held } = outbox
   const figures = { outbox: { ...held, age: Math.max(0, time - oldest) }, retries, looped }
   return { source, target, optional, wiretap, steps, guarantee, ...ledger, ...figures }
 }
