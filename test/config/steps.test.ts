@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import type { StepConfig } from '../../lib/config/steps.ts'
+import { STEP_KEYS, type StepConfig } from '../../lib/config/steps.ts'
 import { load, problems, withEnds, withLane } from './support.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'araldo-steps-'))
@@ -172,6 +172,32 @@ expire: 30s`)
       found,
       "8:15 error: route 'a' → 'b': module: the value of ${PATH_OF_IT} names a module that cannot be loaded",
     )
+  })
+})
+
+describe('the documentation', () => {
+  it('has examples of steps that load as they stand', async () => {
+    const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
+    const section = /^### Steps$([^]*?)^### Delivery$/m.exec(text)?.[1] ?? ''
+    const [, code = ''] = /```js\n([^]*?)```/.exec(section) ?? []
+    writeFileSync(join(directory, 'package.json'), '{"type":"module"}')
+    writeFileSync(join(directory, 'enrich.js'), code)
+    const seen = new Set<string>()
+    for (const [, lanes = ''] of section.matchAll(/```yaml\n([^]*?)```/g)) {
+      // What stands behind '# or:' is an example, too.
+      const [, long] = /^ *# or: (\{.*?\})/m.exec(lanes) ?? []
+      const short = lanes.replace(/^ *# or:.*\n/m, '')
+      for (const each of long === undefined
+        ? [short]
+        : [short, short.replace(/(module|throttle): \S+/, `$1: ${long}`)]) {
+        const to = /to: (\w+)/.exec(each)?.[1] as string
+        const yaml = withLane('').replace('to: b', 'to: a').replace('name: b', `name: ${to}`)
+        const config = yaml.replace(/^    - to: a\n.*/ms, each.replace(/^/gm, '    '))
+        const { routes } = await load(config, { directory })
+        for (const { name } of routes[0]?.lanes[0]?.steps ?? []) seen.add(name)
+      }
+    }
+    assert.deepEqual([...seen].toSorted(), [...STEP_KEYS].toSorted())
   })
 })
 

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startProcess } from '../support/process.ts'
+import { runOrThrow, startProcess } from '../support/process.ts'
 import { connect } from '../support/client.ts'
+
+test('example/steps: check lists the steps of each lane in their order, and says what is a wiretap', async () => {
+  const stdout = await runOrThrow(process.execPath, ['dist/cli.js', 'check', '-c', 'example/steps/araldo.yaml'])
+  assert.match(stdout, /^orders +→ +lines .* when, dedupe, module, split, map, key, throttle$/m)
+  assert.match(stdout, /^orders +→ +copies +at most once, drop-oldest +\(wiretap\)$/m)
+})
 
 test('example/steps: the lines of an order go out one by one, with their prices, once', async (t) => {
   const relay = await startProcess({
