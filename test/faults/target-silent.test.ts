@@ -39,6 +39,7 @@ describe('a target that never answers', { skip: needs }, () => {
     )
     await sleep(isLong ? 60_000 - (performance.now() - began) : 500)
     const held = await groupOf(client, SOURCE)
+    const { growth } = memory
     silent.resume()
     const healed = performance.now()
     await relay.until((scrape) => scrape.isUp('out'), 'it to be in use again')
@@ -50,7 +51,6 @@ describe('a target that never answers', { skip: needs }, () => {
     const drained = performance.now() - healed
     const count = await producer.stop()
     await untilAcknowledged(client, SOURCE)
-    const { growth } = memory
     const end = (await relay.scrape()).lane(SOURCE, 'out')
     const most = watch.most(SOURCE, 'out').messages
     await watch.stop()
