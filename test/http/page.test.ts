@@ -61,11 +61,11 @@ describe('the console in a browser', { skip: needChromium() }, () => {
     const topic = '<img src=x onerror="document.title=1">'
     await server.araldo.publish('browsers', { total: 1 }, { topic })
     await server.araldo.publish('browsers', { total: 20 })
-    orders.break('the broker <b>went</b> away')
     orders.onSend = () => {
       throw new errorsOf.TOO_LARGE('orders', 1, 2)
     }
     await assert.rejects(server.araldo.publish('browsers', { total: 30 }))
+    orders.break('the broker <b>went</b> away')
 
     await page.locator('#messages tr').nth(5).waitFor()
     const rows = await page.locator('#messages tr').allInnerTexts()
@@ -175,8 +175,11 @@ describe('the console in a browser', { skip: needChromium() }, () => {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
       orders.onConnect = () => new Promise(() => {})
       await server.araldo.publish('browsers', { total: 1 })
-      orders.break('gone')
+      orders.onSend = () => {
+        throw new errorsOf.TOO_LARGE('orders', 1, 2)
+      }
       await assert.rejects(server.araldo.publish('browsers', { total: 30 }))
+      orders.break('gone')
       await page.locator('#messages tr').nth(3).waitFor()
       await page.locator('#endpoints [data-state=connecting]').waitFor()
       assert.deepEqual(await page.evaluate(LOW_CONTRAST), [])
