@@ -89,6 +89,7 @@ export class Parts implements Settlement {
   #remaining: number
   #error: Error | null = null
   #delivered = false
+  #stored = false
   #deadLettered = false
 
   constructor(whole: Settlement, count: number) {
@@ -99,6 +100,7 @@ export class Parts implements Settlement {
   settle(error: Error | null, as?: SettledAs): void {
     if (error === null) {
       this.#delivered ||= as === undefined
+      this.#stored ||= as === 'stored'
       this.#deadLettered ||= as === 'dead-lettered'
     } else if (this.#error === null || (isRetryable(error) && !isRetryable(this.#error))) {
       // Where any may yet succeed, all are sent again.
@@ -106,8 +108,13 @@ export class Parts implements Settlement {
     }
     this.#remaining--
     if (this.#remaining > 0) return
-    const end = this.#deadLettered ? 'dead-lettered' : this.#delivered ? undefined : 'filtered'
-    this.#whole.settle(this.#error, end)
+    this.#whole.settle(this.#error, this.#end)
+  }
+
+  get #end(): SettledAs | undefined {
+    if (this.#deadLettered) return 'dead-lettered'
+    if (this.#stored) return 'stored'
+    return this.#delivered ? undefined : 'filtered'
   }
 }
 

@@ -172,6 +172,7 @@ class First implements Settlement {
 
   settle(error: Error | null, as?: SettledAs): void {
     this.#settlement?.settle(error, as)
-    this.#onEnd(error === null && as === undefined)
+    // What is on disk will be delivered.
+    this.#onEnd(error === null && (as === undefined || as === 'stored'))
   }
 }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { Recent } from '../../lib/steps/recent.ts'
+import { temporaryFolder } from '../support/process.ts'
+import { until } from '../support/wait.ts'
 import { codeOf, laneOf, type Setup, step } from './support.ts'
 
 /** Numbered bodies; the key stands beside the number. */
@@ -106,6 +108,31 @@ describe('dedupe', () => {
     for (const number of [1, 2, 3, 4]) feed('a', number)
     assert.deepEqual([ledger.waiting, ledger.dropped.overflow], [3, 1])
     assert.equal(codeOf(settled[0]?.error), 'ARALDO_ERR_OVERFLOW')
+  })
+
+  it('takes what is on disk for delivered, be it parts of a message', async (t) => {
+    const durable = { path: temporaryFolder('journal'), bytes: 64 * 1024 * 1024 }
+    const steps = [step.dedupe('body.key'), step.split('body.parts')]
+    const delivery = { guarantee: 'at-least-once', overflow: 'drop-newest', durable } as const
+    const { lane, ledger, feed, settled, target } = laneOf(steps, { confirm: true, delivery })
+    target.saturate()
+    await lane.open()
+    t.after(async () => {
+      lane.close()
+      await lane.whenClosed()
+    })
+    for (const parts of [
+      [1, 2],
+      [3, 4],
+    ])
+      feed({ key: 'a', parts })
+    await until(() => settled.length === 2)
+    feed({ key: 'a', parts: [5] })
+    assert.deepEqual([ledger.filtered, ledger.waiting, settled.length], [2, 2, 3])
+    assert.deepEqual(
+      settled.map(({ error }) => error),
+      [null, null, null],
+    )
   })
 
   it('fails where its key cannot be told', () => {

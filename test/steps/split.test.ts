@@ -105,6 +105,7 @@ describe('split', () => {
       [['filtered', undefined], undefined],
       [['filtered', 'filtered'], 'filtered'],
       [[undefined, 'dead-lettered'], 'dead-lettered'],
+      [['filtered', 'stored'], 'stored'],
     ] as const) {
       const settled: unknown[] = []
       const parts = new Parts({ settle: (_error, as) => void settled.push(as) }, ends.length)
