@@ -72,6 +72,7 @@ const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('saturate'), at, is: fc.boolean() }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('pass'), milliseconds }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('calm'), at }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('reload') }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('hook'), when: fc.constantFrom('send', 'settle'), feed }),
@@ -104,6 +105,7 @@ export async function perform(world: World, each: Operation): Promise<void> {
   } else if (each.kind === 'break') await world.break(each.at)
   else if (each.kind === 'heal') world.isDown[each.at] = false
   else if (each.kind === 'saturate') world.saturate(each.at, each.is)
+  else if (each.kind === 'reload') world.reload()
   else if (each.kind === 'calm') {
     world.behaves[each.at] = 'take'
     world.isDown[each.at] = false

@@ -32,6 +32,8 @@ export class World extends Peers {
   readonly clock: FakeClock
   readonly sources: TestEndpoint[]
   readonly router: Router
+  readonly #endpoints: ReadonlyMap<string, TestEndpoint>
+  readonly #configs: readonly RouteConfig[]
   /** By source, then by its place in the route. */
   readonly lanes: ReferenceLane[][]
   readonly fed: Fed[] = []
@@ -57,10 +59,10 @@ export class World extends Peers {
         return new ReferenceLane(lane, { number, replays }, target, now)
       }),
     )
-    const endpoints = new Map([...this.sources, ...this.targets].map((each) => [each.name, each]))
-    const configs = setup.sources.map(({ lanes }, at): RouteConfig => this.#route(at, lanes))
-    this.router = new Router(endpoints, configs, silentLog)
-    for (const endpoint of endpoints.values()) endpoint.start()
+    this.#endpoints = new Map([...this.sources, ...this.targets].map((each) => [each.name, each]))
+    this.#configs = setup.sources.map(({ lanes }, at): RouteConfig => this.#route(at, lanes))
+    this.router = new Router(this.#endpoints, this.#configs, silentLog)
+    for (const endpoint of this.#endpoints.values()) endpoint.start()
   }
 
   #source(at: number, replay: boolean): TestEndpoint {
@@ -128,6 +130,12 @@ export class World extends Peers {
     this.#byId.set(fed.id, fed)
     const init = { id: fed.id, key, topic, payload: Buffer.from(payload) }
     this.sources[source]?.feed(init, settles ? (error) => this.#watched(() => this.#onSettle(fed, error)) : undefined)
+  }
+
+  /** The same config anew: nothing must come of it. */
+  reload(): void {
+    const { router } = this
+    assert.deepEqual(router.apply(router.plan(this.#endpoints, this.#configs), new Set()), [])
   }
 
   async stop(at: number): Promise<void> {
