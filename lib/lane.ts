@@ -134,37 +134,37 @@ export class Lane {
 
   /** Takes a message in. Never throws. `settlement` is there when the source waits for this lane. */
   accept(received: Message, settlement: Settlement | undefined): void {
-    const ledger = this.ledger
-    ledger.received++
-    let message: Message | null = received
-    const steps = this.#steps
-    for (let index = 0; index < steps.length; index++) {
-      try {
-        message = (steps[index] as Step).apply(message)
-      } catch (error) {
-        this.#failedAtOnce({ message: received, settlement, from: received.topic }, error)
-        return
-      }
-      if (message === null) {
-        this.#filtered(received, settlement)
-        return
-      }
-    }
-    const target = this.target
+    this.ledger.received++
+    const message = this.#steps.length === 0 ? received : this.#applySteps(received, settlement)
+    if (message === undefined) return
     const outbox = this.#outbox
-    if (!this.#isDirect || (outbox !== undefined && !outbox.idle) || !target.ready) {
+    if (!this.#isDirect || (outbox !== undefined && !outbox.idle) || !this.target.ready) {
       this.#hold({ message, settlement, from: received.topic })
       return
     }
     let sending: unknown
     try {
-      sending = target.send(message)
+      sending = this.target.send(message)
     } catch (error) {
       this.#openOutbox().addFailed({ message, settlement, from: received.topic }, error)
       return
     }
     if (sending === undefined) this.#delivered(message, settlement)
     else this.#openOutbox().addSending({ message, settlement, from: received.topic }, sending)
+  }
+
+  /** @returns undefined where the message has ended. */
+  #applySteps(received: Message, settlement: Settlement | undefined): Message | undefined {
+    let message: Message | null = received
+    try {
+      for (const step of this.#steps) if (message !== null) message = step.apply(message)
+    } catch (error) {
+      this.#failedAtOnce({ message: received, settlement, from: received.topic }, error)
+      return undefined
+    }
+    if (message !== null) return message
+    this.#filtered(received, settlement)
+    return undefined
   }
 
   /** Counts a message that cannot be taken in at all as dropped for `overflow`. Never throws. */

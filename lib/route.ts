@@ -21,8 +21,8 @@ export class Route {
   #lanes: readonly Lane[] = []
   #isOpen = false
   #required = 0
-  /** A message is on its way to the lanes: what its targets feed in meanwhile comes after it. */
-  #isBusy = false
+  /** Not open, or a message is on its way to the lanes: what its targets feed in meanwhile comes after it. */
+  #isBusy = true
   readonly #nested: { readonly message: Message; readonly settle: Settle | undefined }[] = []
 
   constructor(source: string, log: RouterLog) {
@@ -38,6 +38,7 @@ export class Route {
   open(lanes: readonly Lane[]): void {
     this.#lanes = lanes
     this.#required = lanes.filter((lane) => !lane.optional).length
+    if (!this.#isOpen) this.#isBusy = false
     this.#isOpen = true
   }
 
@@ -47,19 +48,20 @@ export class Route {
    * handed on after it, so that all lanes see one order.
    */
   accept(message: Message, settle: Settle | undefined): void {
-    if (!this.#isOpen) {
-      settle?.(new errors.ENDPOINT_DOWN(this.source, 'a reload is under way'))
-      return
-    }
     if (this.#isBusy) {
-      if (this.#nested.length < MAX_NESTED) this.#nested.push({ message, settle })
-      else this.#refuse(message, settle)
+      this.#nest(message, settle)
       return
     }
     this.#isBusy = true
     this.#hand(message, settle)
     if (this.#nested.length > 0) this.#handNested()
     this.#isBusy = false
+  }
+
+  #nest(message: Message, settle: Settle | undefined): void {
+    if (!this.#isOpen) settle?.(new errors.ENDPOINT_DOWN(this.source, 'a reload is under way'))
+    else if (this.#nested.length < MAX_NESTED) this.#nested.push({ message, settle })
+    else this.#refuse(message, settle)
   }
 
   #hand(message: Message, settle: Settle | undefined): void {
