@@ -170,6 +170,28 @@ describe('what a reload replaces', () => {
     assert.equal(laneOf(app, 'in', 'out').ledger.dropped.closing, 1, 'and counted')
   })
 
+  test('a changed lane with a durable buffer takes over what the old one has on disk', async (t) => {
+    const { type, last } = versionedType({
+      confirm: true,
+      onMade: (endpoint) => (endpoint.onSend = (_message, settle) => settle?.(null)),
+    })
+    const path = join(temporaryFolder('durable'), 'lane')
+    const lane = (when: string): object => ({ to: 'out', when, buffer: { durable: true, path } })
+    const endpoints = { in: TEST, out: TEST }
+    const { app } = await listening(t, { config: configOf(endpoints, { in: [lane('body > 0.0')] }), types: [type] })
+    const out = last('out')
+    out.onConnect = () => new Promise(() => {})
+    out.break()
+    await Promise.all([1, 2, 3].map((body) => app.araldo.publish('in', body)))
+    await (
+      await app.araldo.reload(configOf(endpoints, { in: [lane('body > 3.0')] }))
+    ).drained
+    await app.araldo.publish('in', 4)
+    await app.araldo.reload(configOf({ in: TEST, out: { ...TEST, version: 2 } }, { in: [lane('body > 3.0')] }))
+    await until(() => last('out').sent.length >= 4)
+    assert.deepEqual(bodies(last('out').sent), [1, 2, 3, 4])
+  })
+
   test('a source that fetches ends, with all it had in hand settled, before the new one begins', async (t) => {
     const order: string[] = []
     const { type, made } = versionedType({
