@@ -180,7 +180,9 @@ describe('the console in a browser', { skip: needChromium() }, () => {
       }
       await assert.rejects(server.araldo.publish('browsers', { total: 30 }))
       orders.break('gone')
-      await page.locator('#messages tr').nth(3).waitFor()
+      server.araldo.publish('browsers', { total: 30 }).catch(() => {})
+      await page.locator('#messages tr').nth(4).waitFor()
+      await page.getByText('waiting: 1 of').waitFor()
       await page.locator('#endpoints [data-state=connecting]').waitFor()
       assert.deepEqual(await page.evaluate(LOW_CONTRAST), [])
     })
