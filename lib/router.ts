@@ -176,8 +176,9 @@ export class Router {
    */
   async retire(lanes: readonly Lane[], timeout: number): Promise<void> {
     await within(timeout, Promise.all(lanes.map((lane) => lane.whenEmpty())))
+    for (const lane of lanes) lane.close()
+    await Promise.all(lanes.map((lane) => lane.whenClosed()))
     for (const lane of lanes) {
-      lane.close()
       this.#retired.delete(lane)
       this.#history.end(lane)
       this.#laneLog.forget(lane)
