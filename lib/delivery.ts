@@ -180,6 +180,11 @@ export class Delivery {
     this.#dispatcher.pump()
   }
 
+  /** Sends nothing more. Resolves when the target has answered for all that it has. */
+  rest(): Promise<void> {
+    return this.#dispatcher.whenAnswered()
+  }
+
   /** Resolves when it holds nothing any more. */
   async whenEmpty(): Promise<void> {
     if (this.messages > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
@@ -249,10 +254,7 @@ export class Delivery {
 
   #overflow(): Error {
     const { target, config, replays } = this.#init
-    const error = new errors.OVERFLOW(target.name, this.messages)
-    // What is to be dropped must not come back.
-    const isFinal = replays && config.overflow !== 'block'
-    return isFinal ? new errors.GIVEN_UP(target.name, error.message, { cause: error }) : error
+    return overflowOf(target.name, this.messages, replays && config.overflow !== 'block')
   }
 
   #mayRetry(entry: Entry, fate: Fate, error: unknown): boolean {
@@ -300,4 +302,10 @@ export class Delivery {
 
 function isEnding(state: EndpointState): boolean {
   return state === 'closing' || state === 'closed'
+}
+
+/** @param isFinal whether the source would send it again: what is to be dropped must not come back. */
+export function overflowOf(target: string, messages: number, isFinal: boolean): Error {
+  const error = new errors.OVERFLOW(target, messages)
+  return isFinal ? new errors.GIVEN_UP(target, error.message, { cause: error }) : error
 }

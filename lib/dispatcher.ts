@@ -63,6 +63,8 @@ export class Dispatcher<Item> {
   #pause: NodeJS.Timeout | undefined
   #turn: NodeJS.Immediate | undefined
   readonly #isGuarded: boolean
+  /** Who waits for answers of the target. */
+  readonly #onAnswer: (() => void)[] = []
   #isPumping = false
   #isClosed = false
 
@@ -109,6 +111,14 @@ export class Dispatcher<Item> {
     this.#isPumping = false
   }
 
+  /** Sends nothing more. Resolves when nothing is with the target, or it is closed. */
+  async whenAnswered(): Promise<void> {
+    this.isWaiting = true
+    while (this.#handover.inFlight > 0 && !this.#isClosed) {
+      await new Promise<void>((resolve) => this.#onAnswer.push(resolve))
+    }
+  }
+
   /** For a message that was sent without the dispatcher: `send` threw at it. The outbox is empty. */
   adopt(entry: OutboxEntry<Item>, error: unknown): void {
     this.outbox.push(entry)
@@ -135,6 +145,7 @@ export class Dispatcher<Item> {
     clearImmediate(this.#turn)
     this.#turn = undefined
     this.#endPause()
+    this.#tellAnswered()
     return this.#handover.close()
   }
 
@@ -153,7 +164,12 @@ export class Dispatcher<Item> {
       const { retry, clock } = this.#init
       this.#held.add(entry, delayAfter(entry.attempts, retry, clock.random))
     }
+    if (this.#onAnswer.length > 0) this.#tellAnswered()
     this.pump()
+  }
+
+  #tellAnswered(): void {
+    for (const resolve of this.#onAnswer.splice(0)) resolve()
   }
 
   /** Whether it may be sent now; where not, it is over, or parked until its rate lets it go. */

@@ -11,7 +11,8 @@
  * What cannot be sent at all (a step failed) never was taken in: it goes to the dead letters without a record, and its
  * source waits for that.
  */
-import { Delivery, type DeliveryInit } from './delivery.ts'
+import { Backlog } from './backlog.ts'
+import { Delivery, type DeliveryInit, overflowOf } from './delivery.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from './errors.ts'
 import type { DurableBuffer } from './guarantee.ts'
 import { Hold } from './hold.ts'
@@ -40,24 +41,21 @@ export interface DurableInit extends Omit<DeliveryInit, 'isFed'> {
 
 /** When the delivery in memory is as empty as this, more is read. */
 const REFILL_AT = 0.5
-/** A disk that could not be read is tried again after so many milliseconds. */
-const READ_AGAIN = 1_000
 
 export class DurableDelivery {
   readonly #init: DurableInit
   readonly #delivery: Delivery
   #journal: Journal | undefined
+  #backlog: Backlog | undefined
   /** What came before the journal was open; bounded as the delivery is. */
   readonly #early: Parcel[] = []
   /** Who waits for a record to be durable, by its sequence, in order. */
   readonly #unsettled = new Map<number, Settlement>()
   /** Of the messages in memory: those without a record. */
   #dead = 0
-  #isReading = false
   readonly #hold: Hold
   #isDraining = false
   #isClosed = false
-  #again: NodeJS.Timeout | undefined
   readonly #unlisten: () => void
   #opening: Promise<void> | undefined
   #openFailure: Error | undefined
@@ -127,13 +125,13 @@ export class DurableDelivery {
     if (this.#isClosed) this.#init.onEnd(parcel, 'closing', new errors.CLOSING())
     else if (this.#journal !== undefined) this.#store(this.#journal, parcel)
     else if (this.hasRoom) this.#early.push(parcel)
-    else this.#refuse(parcel, new errors.OVERFLOW(this.#init.target.name, this.messages))
+    else this.#refuse(parcel, overflowOf(this.#init.target.name, this.messages, false))
   }
 
   /** Takes in a parcel that cannot be sent at all: it goes to the dead letters at once, and has no record. */
   addDead(parcel: Parcel, error: unknown): void {
     if (!this.#delivery.hasRoom) {
-      this.#refuse(parcel, new errors.OVERFLOW(this.#init.target.name, this.messages))
+      this.#refuse(parcel, overflowOf(this.#init.target.name, this.messages, false))
       return
     }
     this.#dead++
@@ -157,11 +155,17 @@ export class DurableDelivery {
     while (!this.#isAtRest) await new Promise<void>((resolve) => this.#onRest.push(resolve))
   }
 
+  /** Sends nothing more. Resolves when the target has answered for all that it has. */
+  rest(): Promise<void> {
+    this.#isDraining = true
+    return this.#delivery.rest()
+  }
+
   /** Ends it: what has no record is dropped; what has one stays on disk. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    clearTimeout(this.#again)
+    this.#backlog?.close()
     this.#unlisten()
     this.#delivery.close()
     for (const parcel of this.#early.splice(0)) this.#init.onEnd(parcel, 'closing', new errors.CLOSING())
@@ -194,6 +198,14 @@ export class DurableDelivery {
       return
     }
     this.#journal = journal
+    const { messages, bytes } = this.#init.config.buffer
+    this.#backlog = new Backlog({
+      journal,
+      bounds: { maxMessages: Math.ceil(messages / 2), maxBytes: Math.ceil(bytes / 2) },
+      log,
+      wants: () => !this.#isDraining && this.#delivery.level <= REFILL_AT,
+      onRecord: (record) => this.#give(record),
+    })
     const { pending, lost } = journal.recovery
     ledger.received += pending + lost
     if (lost > 0) this.#onLost(lost)
@@ -235,7 +247,12 @@ export class DurableDelivery {
       return
     }
     if (settlement !== undefined) this.#unsettled.set(sequence, settlement)
-    if (journal.cursor === sequence && !this.#isReading && !this.#isDraining && this.#delivery.hasRoom) {
+    if (
+      journal.cursor === sequence &&
+      this.#backlog?.isReading === false &&
+      !this.#isDraining &&
+      this.#delivery.hasRoom
+    ) {
       journal.skip()
       this.#delivery.take({ message, settlement: undefined, from, sequence })
     }
@@ -283,35 +300,11 @@ export class DurableDelivery {
 
   #adjust(): void {
     this.#adjustHold()
-    this.#refill()
+    this.#backlog?.refill()
     this.#tellRest()
   }
 
-  // ── From disk to memory ───────────────────────────────────────────────────────────────────────────────────────────
-
-  #refill(): void {
-    const journal = this.#journal
-    if (journal === undefined || this.#isReading || this.#isDraining || this.#isClosed) return
-    if (journal.cursor >= journal.next || this.#delivery.level > REFILL_AT) return
-    this.#isReading = true
-    const { messages, bytes } = this.#init.config.buffer
-    const bounds = { maxMessages: Math.ceil(messages / 2), maxBytes: Math.ceil(bytes / 2) }
-    void journal.read(bounds).then(
-      (records) => this.#onRead(records),
-      (error: unknown) => this.#onUnreadable(error),
-    )
-  }
-
-  #onRead(records: readonly JournalRecord[]): void {
-    this.#isReading = false
-    for (const { sequence, record } of records) {
-      if (this.#isClosed) return
-      this.#give(sequence, record)
-    }
-    this.#adjust()
-  }
-
-  #give(sequence: number, record: Buffer): void {
+  #give({ sequence, record }: JournalRecord): void {
     const { marshaller, source } = this.#init
     try {
       const { message, from } = decodeStored(record, marshaller)
@@ -321,13 +314,6 @@ export class DurableDelivery {
       const message = new Message({ source, marshaller, payload: record })
       this.#onEnd({ message, settlement: undefined, from: '', sequence }, 'invalid', error)
     }
-  }
-
-  #onUnreadable(error: unknown): void {
-    this.#isReading = false
-    if (this.#isClosed) return
-    this.#init.log?.warn({ err: error }, 'the journal cannot be read: it is tried again')
-    this.#again = setTimeout(() => this.#refill(), READ_AGAIN).unref()
   }
 
   /** While it cannot write, the source is better off waiting. */

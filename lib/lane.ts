@@ -6,7 +6,7 @@
  * and costs no promise, closure or queue entry; otherwise the message waits in the lane's outbox.
  */
 import type { ThrottleConfig } from './config/steps.ts'
-import { Delivery, type DeliveryInit, type Parcel, type Settlement } from './delivery.ts'
+import { Delivery, type DeliveryInit, overflowOf, type Parcel, type Settlement } from './delivery.ts'
 import type { Clock } from './dispatcher.ts'
 import { DurableDelivery, type DurableInit } from './durable.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -84,6 +84,7 @@ export class Lane {
   /** Whom a full outbox pauses; undefined where the lane does not block. */
   #holdable: Holdable | undefined
   readonly #holding: Holding
+  readonly #replays: boolean
 
   constructor(init: LaneInit) {
     this.#init = init
@@ -101,6 +102,7 @@ export class Lane {
     this.steps = steps
     this.#steps = immediate
     this.#holding = new Holding(init.source)
+    this.#replays = init.source.capabilities.source?.replay === true
     this.#holdable = init.delivery.overflow === 'block' ? this.#holding : undefined
     this.#stages = immediate.length === steps.length ? undefined : this.#openStages(steps.slice(immediate.length))
     if (init.delivery.durable !== undefined) this.#lastStage()
@@ -189,6 +191,11 @@ export class Lane {
     else while (this.messages > (this.#durable?.messages ?? 0)) await this.#stages.whenEmpty()
   }
 
+  /** Sends nothing more. Resolves when the target has answered for all that it has. */
+  async rest(): Promise<void> {
+    await (this.#durable ?? this.#outbox)?.rest()
+  }
+
   /** After {@link close}: resolves when its journal has been let go of. Never rejects. */
   async whenClosed(): Promise<void> {
     await this.#durable?.whenClosed()
@@ -240,15 +247,8 @@ export class Lane {
   }
 
   #overflowed(parcel: Parcel): void {
-    const error = new errors.OVERFLOW(this.target.name, this.messages)
-    // What is to be dropped must not come back.
     const isFinal = this.#replays && this.delivery.overflow !== 'block'
-    const last = isFinal ? new errors.GIVEN_UP(this.target.name, error.message, { cause: error }) : error
-    this.#drop(parcel.message, 'overflow', last, parcel.settlement)
-  }
-
-  get #replays(): boolean {
-    return this.#init.source.capabilities.source?.replay === true
+    this.#drop(parcel.message, 'overflow', overflowOf(this.target.name, this.messages, isFinal), parcel.settlement)
   }
 
   #openStages(steps: readonly (Step | StagedStep)[]): Stage {

@@ -86,6 +86,9 @@ const FIRST_ATTEMPTS = 250
 /** Of the time that the end may take, endpoints have so much (milliseconds) to close their links in order. */
 const STOP_RESERVE = 3_000
 
+/** How long what targets have in hand at the end is waited for (milliseconds). */
+const ANSWER_TIMEOUT = 1_000
+
 export class Relay implements Araldo {
   readonly router: Router
   readonly #endpoints: Map<string, Endpoint>
@@ -279,6 +282,8 @@ export class Relay implements Araldo {
     const forEndpoints = Math.min(STOP_RESERVE, timeout / 2)
     await within(left(forEndpoints), Promise.all(endpoints.map((endpoint) => endpoint.pause())))
     await within(left(forEndpoints), this.router.whenEmpty())
+    // What a target has is not to be sent again only because the time was up before it could say so.
+    await within(Math.min(ANSWER_TIMEOUT, left() / 2), this.router.rest())
     const { messages } = this.router
     if (messages > 0) this.#log.warn({ messages }, 'not everything could be delivered before the end')
     // Before the endpoints: what is left is settled by sources that still have their link.

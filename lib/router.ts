@@ -248,6 +248,11 @@ export class Router {
     await Promise.all(this.#all().map((lane) => lane.whenEmpty()))
   }
 
+  /** Sends nothing more. Resolves when the targets have answered for all that they have. */
+  async rest(): Promise<void> {
+    await Promise.all(this.#all().map((lane) => lane.rest()))
+  }
+
   #all(): Lane[] {
     return [...this.lanes(), ...this.#retired]
   }

@@ -26,6 +26,7 @@ const FLOORS: readonly (readonly string[])[] = [
     ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],
     ...[
       'dead-letters.ts',
+      'backlog.ts',
       'durable.ts',
       'hold.ts',
       'steps.ts',

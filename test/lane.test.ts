@@ -680,3 +680,32 @@ describe("a lane's steps", () => {
     assert.equal(target.sent.length, 0)
   })
 })
+
+describe('a lane at rest', () => {
+  it('sends nothing more, and waits for what the target has in hand: that is not to be sent again', async () => {
+    const { target, lane, settled, accept } = setUp({ confirm: true })
+    const settles: Settle[] = []
+    target.onSend = (_message, settle) => void settles.push(settle as Settle)
+    accept('1', 'a')
+    accept('2', 'a')
+    let isAtRest = false
+    const resting = lane.rest().then(() => (isAtRest = true))
+    accept('3', 'b')
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([isAtRest, target.sent.length], [false, 1])
+    settles[0]?.(null)
+    await resting
+    lane.close()
+    assert.deepEqual([target.sent.length, codes(settled)], [1, [null, 'ARALDO_ERR_CLOSING', 'ARALDO_ERR_CLOSING']])
+  })
+
+  it('does not wait for a target that is closed under it', async () => {
+    const { target, lane, accept } = setUp({ confirm: true })
+    target.onSend = () => {}
+    accept('1', 'a')
+    const resting = lane.rest()
+    lane.close()
+    await resting
+    assert.equal(lane.messages, 0)
+  })
+})
