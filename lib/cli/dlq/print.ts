@@ -23,8 +23,9 @@ export function letterRow({ entry, time, headers, payload }: Letter): string[] {
 
 /** All of it: a line for each header, then the payload. */
 export function letterText({ entry, time, id, key, headers, payload }: Letter): string {
-  const fields = { entry, time: timeOf(time), id, key, ...headers }
-  const rows = Object.entries(fields).flatMap(([name, value]) =>
+  const own = { entry, time: timeOf(time), id, key }
+  // Not in one object: a header that has the name of one of these must not pass for it.
+  const rows = [...Object.entries(own), ...Object.entries(headers)].flatMap(([name, value]) =>
     value === undefined ? [] : [[printable(name), printable(value)]],
   )
   return `${table(rows)}\n\n${payloadText(payload)}\n`
@@ -32,7 +33,7 @@ export function letterText({ entry, time, id, key, headers, payload }: Letter): 
 
 /** One line. The payload is in base64: nothing is lost, whatever its bytes are. */
 export function letterJson({ entry, time, id, key, headers, payload }: Letter): string {
-  return `${JSON.stringify({ entry, time, id, key, headers, payload: payload.toString('base64') })}\n`
+  return `${harmless(JSON.stringify({ entry, time, id, key, headers, payload: payload.toString('base64') }))}\n`
 }
 
 export function table(rows: readonly (readonly string[])[]): string {
@@ -55,7 +56,7 @@ function payloadText(payload: Buffer): string {
   if (!isUtf8(payload)) return `(${payload.length} bytes, base64) ${payload.toString('base64')}`
   const text = payload.toString('utf8')
   try {
-    return JSON.stringify(JSON.parse(text), undefined, 2)
+    return harmless(JSON.stringify(JSON.parse(text), undefined, 2))
   } catch {
     return text.replace(/[^\S\n]|[\p{Cc}\p{Cf}]/gu, (character) =>
       character === '\n' ? character : printable(character),
@@ -65,6 +66,16 @@ function payloadText(payload: Buffer): string {
 
 function timeOf(time: number | undefined): string {
   return time === undefined || Math.abs(time) > 8.64e15 ? '-' : new Date(time).toISOString()
+}
+
+/** The same JSON without the control characters that JSON leaves as they are: a terminal obeys them, too. */
+function harmless(json: string): string {
+  return json.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    // Outside of the basic plane it is two, as JSON has it.
+    return Array.from({ length: character.length }, (_, index) => {
+      return `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`
+    }).join('')
+  })
 }
 
 /** Control characters as escapes: a terminal obeys them. */
