@@ -70,7 +70,7 @@ export class Acknowledger {
       }
       return
     }
-    if (frame.type === 'message') this.#receive(client, conversation, frame)
+    if (frame.type === 'message') this.#receive(client, conversation, frame, data.length)
     else if (!conversation.openSession(frame.session)) {
       onInvalid(client, CLOSE_CODES.undecodable, `${SUBPROTOCOL}: a session is opened once, and first`)
     }
@@ -82,7 +82,9 @@ export class Acknowledger {
     conversation.close()
   }
 
-  #receive(client: Client, conversation: Conversation, { id, key, headers, payload }: ClientMessage): void {
+  /** @param bytes of the frame: what is not payload in it is kept, too, as headers. */
+  #receive(client: Client, conversation: Conversation, frame: ClientMessage, bytes: number): void {
+    const { id, key, headers, payload } = frame
     const { marshaller, replies, counters, receive } = this.#init
     if (conversation.isInFlight(id)) {
       counters.duplicates++
@@ -102,7 +104,7 @@ export class Acknowledger {
       this.#reject(client, id, new errors.UNDECODABLE(marshaller.format, messageId, { cause }))
       return
     }
-    const flight = conversation.begin(id, payload.length)
+    const flight = conversation.begin(id, bytes)
     const message = { id: messageId, payload, body, topic: client.path, key, origin: client }
     receive({ ...message, headers: withOwn(client.headers, headers) }, (error) => {
       this.#settle(client, conversation, flight, error)

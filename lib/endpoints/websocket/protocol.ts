@@ -67,6 +67,8 @@ const ID = /^[\x21-\x7e]{1,128}$/
 /** Shorter ones could be guessed. */
 const SESSION = /^[\x21-\x7e]{16,128}$/
 const MAX_KEY = 256
+/** Bytes of a frame around its payload, where nobody pads it. */
+const ENVELOPE = 512
 const MAX_HEADERS = 32
 const HEADER_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/
 /** The relay's own: what a client says of itself must not pass for what the relay knows of it. */
@@ -77,7 +79,7 @@ const HALF_CHARACTER = /\p{Cs}/u
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 
 /**
- * Reads a client's frame. The payload of a message is a part of the frame where the content is JSON.
+ * Reads a client's frame. The payload of a message may be a part of the frame where the content is JSON.
  * @throws FrameError
  */
 export function parseFrame(frame: Buffer, content: Content): ClientMessage | ClientSession {
@@ -92,13 +94,13 @@ export function parseFrame(frame: Buffer, content: Content): ClientMessage | Cli
   for (const name of members.keys()) {
     if (!MEMBERS[type].has(name)) throw new FrameError(`a ${type} has no '${name}'`)
   }
-  if (type === 'message') return messageOf(members, content)
+  if (type === 'message') return messageOf(frame, members, content)
   const session = parse(members, 'session')
   if (typeof session === 'string' && SESSION.test(session)) return { type, session }
   throw new FrameError("its 'session' is no text of 16 to 128 visible ASCII characters")
 }
 
-function messageOf(members: Map<string, Buffer>, content: Content): ClientMessage {
+function messageOf(frame: Buffer, members: Map<string, Buffer>, content: Content): ClientMessage {
   const id = parse(members, 'id')
   if (typeof id !== 'string' || !ID.test(id)) {
     throw new FrameError("its 'id' is no text of 1 to 128 visible ASCII characters")
@@ -109,7 +111,7 @@ function messageOf(members: Map<string, Buffer>, content: Content): ClientMessag
       id,
       key: keyOf(parse(members, 'key')),
       headers: headersOf(parse(members, 'headers')),
-      payload: payloadOf(members, content),
+      payload: payloadOf(frame, members, content),
     }
   } catch (error) {
     throw new FrameError((error as Error).message, id)
@@ -150,17 +152,22 @@ function headersOf(headers: unknown): Headers | undefined {
   return headers as Headers
 }
 
-function payloadOf(members: Map<string, Buffer>, content: Content): Buffer {
+function payloadOf(frame: Buffer, members: Map<string, Buffer>, content: Content): Buffer {
   const value = members.get(content)
   if (value === undefined || CONTENTS.some((other) => other !== content && members.has(other))) {
     throw new FrameError(`its payload is not in '${content}', or not there alone`)
   }
   const parsed = parse(members, content)
-  if (content === 'body') return value
+  if (content === 'body') return isMostOf(frame, value) ? value : Buffer.from(value)
   if (typeof parsed !== 'string' || HALF_CHARACTER.test(parsed)) throw new FrameError(`its '${content}' is no text`)
   if (content === 'text') return Buffer.from(parsed)
   if (parsed.length % 4 !== 0 || !BASE64.test(parsed)) throw new FrameError("its 'base64' is no base64, padded with =")
   return Buffer.from(parsed, 'base64')
+}
+
+/** A part keeps the whole in memory, which is counted nowhere: of a frame that is mostly spaces, a copy is kept. */
+function isMostOf(frame: Buffer, part: Buffer): boolean {
+  return frame.length <= part.length * 2 + ENVELOPE
 }
 
 // ── What a client is sent ─────────────────────────────────────────────────────────────────────────────────────────

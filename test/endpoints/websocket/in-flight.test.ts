@@ -46,6 +46,21 @@ describe('too much that has no answer', () => {
     }
   })
 
+  test('is counted in bytes of the whole frame: headers are kept, too', async (t) => {
+    const { pending, open } = await start(t, { limit: 64 * 1024 })
+    const client = await open()
+    const headers = { note: 'x'.repeat(30_000) }
+    for (let number = 0; number < 8; number++) {
+      client.socket.send(JSON.stringify({ type: 'message', id: String(number), headers, body: 1 }))
+    }
+    await until(() => pending.length === 3)
+    while (pending.length > 0) {
+      assert.ok(pending.length <= 3)
+      settleAll(pending.splice(0, 1))
+      await client.next()
+    }
+  })
+
   test('of one bound after the other: with max-in-flight 1 each waits for the one before', async (t) => {
     const { pending, open } = await start(t, { 'max-in-flight': 1 })
     const client = await open()

@@ -53,6 +53,13 @@ describe('a frame of a client', () => {
     assert.equal(payloadOf({ base64: '' }, 'base64'), '')
   })
 
+  test('that is mostly spaces is not kept in memory for its payload', () => {
+    const padded = parse(`{"type":"message","id":"1",${' '.repeat(1024 * 1024)}"body":[1]}`)
+    assert.ok(padded.type === 'message')
+    assert.equal(padded.payload.toString(), '[1]')
+    assert.ok(padded.payload.buffer.byteLength < 64 * 1024)
+  })
+
   test('may have a key and headers', () => {
     const parsed = message({ body: null, key: 'order 7', headers: { traceparent: '00-ab', 'x-y.z': '' } })
     assert.ok(parsed.type === 'message')
