@@ -42,6 +42,8 @@ interface Origin {
 
 /** What waits to be tried again in an old lane does not keep a new one back for longer (milliseconds). */
 const MAX_FOLLOWING = 1_000
+/** How long a retired lane's journal may take to write what it has and to be let go of (milliseconds). */
+const MAX_LETTING_GO = 5_000
 
 export class Router {
   readonly #routes = new Map<string, Route>()
@@ -177,7 +179,8 @@ export class Router {
   async retire(lanes: readonly Lane[], timeout: number): Promise<void> {
     await within(timeout, Promise.all(lanes.map((lane) => lane.whenEmpty())))
     for (const lane of lanes) lane.close()
-    await Promise.all(lanes.map((lane) => lane.whenClosed()))
+    // A disk that hangs must not keep the next reload, or the end, waiting for ever: its lock says that it is in use.
+    await within(MAX_LETTING_GO, Promise.all(lanes.map((lane) => lane.whenClosed())))
     for (const lane of lanes) {
       this.#retired.delete(lane)
       this.#history.end(lane)
