@@ -13,6 +13,7 @@
  */
 import { Backlog } from './backlog.ts'
 import { Delivery, type DeliveryInit, overflowOf } from './delivery.ts'
+import { Early } from './early.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from './errors.ts'
 import type { DurableBuffer } from './guarantee.ts'
 import { Hold } from './hold.ts'
@@ -47,8 +48,8 @@ export class DurableDelivery {
   readonly #delivery: Delivery
   #journal: Journal | undefined
   #backlog: Backlog | undefined
-  /** What came before the journal was open; bounded as the delivery is. */
-  readonly #early: Parcel[] = []
+  /** What came before the journal was open. */
+  readonly #early: Early
   /** Who waits for a record to be durable, by its sequence, in order. */
   readonly #unsettled = new Map<number, Settlement>()
   /** Of the messages in memory: those without a record. */
@@ -64,6 +65,7 @@ export class DurableDelivery {
 
   constructor(init: DurableInit) {
     this.#init = init
+    this.#early = new Early(init.config.buffer, init.marshaller)
     const config = { ...init.config, overflow: 'block' as const }
     this.#delivery = new Delivery({ ...init, config, holdable: undefined, isFed: true, onEnd: this.#onEnd })
     this.#unlisten = init.target.onState(() => this.#tellRest())
@@ -79,6 +81,9 @@ export class DurableDelivery {
   open(earlier?: Promise<void>): Promise<void> {
     this.#opening ??= this.#open(earlier).catch((error: Error) => {
       this.#openFailure = error
+      // Whoever sends again may have more luck with the next life.
+      for (const parcel of this.#early.takeAll()) this.#refuse(parcel, error)
+      this.#tellRest()
       throw error
     })
     return this.#opening
@@ -115,9 +120,8 @@ export class DurableDelivery {
   }
 
   get hasRoom(): boolean {
-    const journal = this.#journal
-    if (journal === undefined) return this.#early.length < this.#init.config.buffer.messages
-    return journal.level < 1
+    if (this.#journal === undefined) return this.#openFailure === undefined && this.#early.hasRoom
+    return this.#journal.level < 1
   }
 
   /** Takes a parcel in. Its settlement is told when it is on disk; `onEnd` when it has come to its end in the lane. */
@@ -125,7 +129,7 @@ export class DurableDelivery {
     if (this.#isClosed) this.#init.onEnd(parcel, 'closing', new errors.CLOSING())
     else if (this.#journal !== undefined) this.#store(this.#journal, parcel)
     else if (this.hasRoom) this.#early.push(parcel)
-    else this.#refuse(parcel, overflowOf(this.#init.target.name, this.messages, false))
+    else this.#refuse(parcel, this.#openFailure ?? overflowOf(this.#init.target.name, this.messages, false))
   }
 
   /** Takes in a parcel that cannot be sent at all: it goes to the dead letters at once, and has no record. */
@@ -168,7 +172,7 @@ export class DurableDelivery {
     this.#backlog?.close()
     this.#unlisten()
     this.#delivery.close()
-    for (const parcel of this.#early.splice(0)) this.#init.onEnd(parcel, 'closing', new errors.CLOSING())
+    for (const parcel of this.#early.takeAll()) this.#init.onEnd(parcel, 'closing', new errors.CLOSING())
     this.#hold.end()
     this.#closing = this.#close()
     this.#tellRest()
@@ -193,10 +197,7 @@ export class DurableDelivery {
       onSpace: () => this.#adjust(),
       onLost: (records) => this.#onLost(records),
     })
-    if (this.#isClosed) {
-      await journal.close()
-      return
-    }
+    if (this.#isClosed) return journal.close()
     this.#journal = journal
     const { messages, bytes } = this.#init.config.buffer
     this.#backlog = new Backlog({
@@ -209,7 +210,7 @@ export class DurableDelivery {
     const { pending, lost } = journal.recovery
     ledger.received += pending + lost
     if (lost > 0) this.#onLost(lost)
-    for (const parcel of this.#early.splice(0)) this.#store(journal, parcel)
+    for (const parcel of this.#early.takeAll()) this.#store(journal, parcel)
     this.#adjust()
   }
 
@@ -324,7 +325,8 @@ export class DurableDelivery {
 
   get #isAtRest(): boolean {
     if (this.#isClosed) return true
-    if (this.#early.length > 0 || this.#unsettled.size > 0) return false
+    // What has no record is safe when its dead letter is written, which its target has no part in.
+    if (this.#early.length > 0 || this.#unsettled.size > 0 || this.#dead > 0) return false
     return this.#delivery.messages === 0 || !this.#init.target.ready
   }
 

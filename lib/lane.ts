@@ -186,9 +186,12 @@ export class Lane {
 
   /** Resolves when nothing is under way in the lane any more; what a journal keeps is not. */
   async whenEmpty(): Promise<void> {
-    if (this.#stages === undefined) await (this.#durable ?? this.#outbox)?.whenEmpty()
-    // What one of them lets go may be taken in by another.
-    else while (this.messages > (this.#durable?.messages ?? 0)) await this.#stages.whenEmpty()
+    while (this.#stages !== undefined && this.messages > (this.#durable?.messages ?? 0)) {
+      await this.#stages.whenEmpty()
+      // What one of them lets go may be taken in by another. Others have work to do, too.
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    }
+    await (this.#durable ?? this.#outbox)?.whenEmpty()
   }
 
   /** Sends nothing more. Resolves when the target has answered for all that it has. */
@@ -340,11 +343,8 @@ export class Lane {
     this.#init.onDrop(this, reason, error)
     this.trace?.(this, message, reason)
     if (settlement === undefined) return
-    if (reason === 'expired') {
-      settlement.settle(null, 'expired')
-      return
-    }
-    const isError = error instanceof Error
-    settlement.settle(isError ? error : new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error }))
+    if (reason === 'expired') settlement.settle(null, 'expired')
+    else if (error instanceof Error) settlement.settle(error)
+    else settlement.settle(new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error }))
   }
 }

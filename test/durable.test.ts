@@ -19,6 +19,7 @@ interface Setup {
   readonly path?: string
   readonly bytes?: number
   readonly messages?: number
+  readonly memory?: number
   readonly overflow?: 'block' | 'drop-newest'
   readonly source?: ContextChange['source']
   readonly files?: Files
@@ -26,7 +27,7 @@ interface Setup {
 
 /** `in -> out`, where `out` confirms when the test says so. */
 async function setUp(t: Owner, setup: Setup = {}) {
-  const { path = temporaryFolder('journal'), bytes = 64 * 1024 * 1024, messages = 100, files } = setup
+  const { path = temporaryFolder('journal'), bytes = 64 * 1024 * 1024, messages = 100, memory, files } = setup
   const { overflow = 'drop-newest', source: capabilities } = setup
   const source = new TestEndpoint(contextOf('in', { marshaller: MARSHALLER, source: capabilities }))
   const target = new TestEndpoint(contextOf('out', { marshaller: MARSHALLER, confirm: true }))
@@ -39,7 +40,7 @@ async function setUp(t: Owner, setup: Setup = {}) {
     delivery: deliveryOf({
       guarantee: 'at-least-once',
       overflow,
-      buffer: { ...DEFAULT_BUFFER, messages },
+      buffer: { messages, bytes: memory ?? DEFAULT_BUFFER.bytes },
       durable: { path, bytes },
       retry: { attempts: Infinity, minDelay: 1, maxDelay: 5 },
     }),
@@ -265,6 +266,31 @@ describe('a lane with a durable buffer', () => {
     await until(() => settled.length === 5)
     assert.deepEqual(bodies(), numbers(5))
     await end()
+  })
+
+  it('takes no more in before its disk is open than may be in memory, in bytes, too', async (t) => {
+    const { lane, source, drops, end } = await setUp(t, { memory: 10_000 })
+    for (let left = 50; left > 0; left--) source.feed({ payload: Buffer.from(`"${'x'.repeat(998)}"`) })
+    assert.ok(lane.messages <= 10)
+    assert.equal(drops.length + lane.messages, 50)
+    await end()
+  })
+
+  it('gives back what came before where its disk cannot be opened, and what comes later at once', async (t) => {
+    const first = await setUp(t)
+    await first.lane.open()
+    const { lane, settled, feedSettled, end, identity } = await setUp(t, { path: first.path })
+    feedSettled(2)
+    await assert.rejects(lane.open(), { code: 'ARALDO_ERR_JOURNAL_LOCKED' })
+    feedSettled(1)
+    assert.deepEqual(
+      settled.map((error) => [(error as { code?: string }).code, (error as { retryable?: boolean }).retryable]),
+      Array.from({ length: 3 }, () => ['ARALDO_ERR_JOURNAL_LOCKED', true]),
+    )
+    identity()
+    await lane.whenEmpty()
+    await end()
+    await first.end()
   })
 
   it('cannot be opened while another has its disk, and can when that one has let go', async (t) => {

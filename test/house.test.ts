@@ -28,6 +28,7 @@ const FLOORS: readonly (readonly string[])[] = [
       'dead-letters.ts',
       'backlog.ts',
       'durable.ts',
+      'early.ts',
       'hold.ts',
       'steps.ts',
       'steps/',
