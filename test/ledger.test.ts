@@ -6,7 +6,7 @@ import { DROP_REASONS } from '../lib/types.ts'
 
 describe('a ledger', () => {
   it('starts with every reason at 0', () => {
-    const dropped = { down: 0, overflow: 0, invalid: 0, failed: 0, closing: 0 }
+    const dropped = { down: 0, overflow: 0, invalid: 0, failed: 0, expired: 0, lost: 0, closing: 0 }
     const expected = { received: 0, delivered: 0, filtered: 0, dropped, deadLettered: 0, waiting: 0, bytes: 0 }
     assert.deepEqual(new Ledger().snapshot(), expected)
   })

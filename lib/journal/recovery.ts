@@ -119,19 +119,11 @@ class Recoverer {
     }
   }
 
-  /** Removes what was over, and what a newer segment has taken the place of: one whose sync failed. */
+  /** Removes what was over already. */
   async #weedOut(found: readonly Segment[]): Promise<Segment[]> {
-    const kept: Segment[] = []
-    let following = Infinity
-    for (const segment of found.toReversed()) {
-      if (segment.first >= following || this.#mark.gaps.has(segment.first)) {
-        await this.#remove(segment)
-        continue
-      }
-      following = segment.first
-      kept.unshift(segment)
-    }
-    return kept
+    const over = found.filter((segment) => this.#mark.gaps.has(segment.first))
+    for (const segment of over) await this.#remove(segment)
+    return found.filter((segment) => !over.includes(segment))
   }
 
   async #remove(segment: Segment): Promise<void> {
@@ -175,7 +167,7 @@ class Recoverer {
     return end
   }
 
-  /** The last sequence that it can have. */
+  /** The last sequence that it can have. One whose first sync failed may have none: a newer one has taken its place. */
   #limit(segment: Segment, next: Segment | undefined): number {
     return Math.min(next?.first ?? Infinity, this.#mark.gaps.firstAfter(segment.first) ?? Infinity) - 1
   }

@@ -163,6 +163,43 @@ describe('damage to the files of a journal', () => {
     await journal.close()
   })
 
+  test('to half of the mark loses nothing of it that matters', async () => {
+    const disk = new SimulatedDisk()
+    const journal = await Journal.open({ path, files: disk, maxBytes: 2 ** 20, segmentBytes: 1_000 })
+    for (let count = 0; count < 20; count++) journal.append(recordOf(journal.next))
+    await durable(journal)
+    // The last thing that happens is that a segment goes.
+    for (let sequence = 1; sequence <= 8; sequence++) journal.done(sequence)
+    while (journal.bytes !== (await settledBytes(journal)));
+    const after = disk.copy()
+    await journal.close()
+    for (const half of [0, 8192]) {
+      const damaged = after.copy()
+      const mark = Buffer.from(damaged.content(`${path}/mark`))
+      mark.fill(0, half, half + 8192)
+      damaged.put(`${path}/mark`, mark)
+      const again = await Journal.open({ path, files: damaged, maxBytes: 2 ** 20 })
+      const { pending, lost, unreadable, markDamaged } = again.recovery
+      assert.deepEqual([pending, lost, unreadable, markDamaged], [12, 0, 0, true])
+      await again.close()
+    }
+  })
+
+  test('to a single bit of the mark does nothing at all', async () => {
+    const { disk, announced, pending } = await imageOf(9)
+    const size = disk.content(`${path}/mark`).length
+    for (let at = 0; at < size; at += at % 4096 < 60 ? 1 : 4036) {
+      const damaged = disk.copy()
+      const mark = Buffer.from(damaged.content(`${path}/mark`))
+      mark[at] = (mark[at] as number) ^ (1 << (at % 8))
+      damaged.put(`${path}/mark`, mark)
+      const journal = await Journal.open({ path, files: damaged, maxBytes: 2 ** 20 })
+      assert.deepEqual([journal.recovery.lost, journal.recovery.markDamaged], [0, false])
+      assert.ok(journal.pending >= pending.size && journal.durable >= announced)
+      await journal.close()
+    }
+  })
+
   test('that took a whole segment away is counted', async () => {
     const { disk, pending } = await imageOf(8)
     const log = disk.paths.filter((each) => each.endsWith('.log'))[1] as string

@@ -147,6 +147,7 @@ describe('a broken disk', () => {
         const again = await openJournal(t, { path, files: after })
         assert.equal(again.recovery.lost, 0)
         const records = await readAll(again)
+        assert.equal(again.recovery.pending, records.length)
         // What was done may have been forgotten.
         const sequences = sequencesOf(records).filter((sequence) => sequence > done)
         assert.deepEqual(sequences, upTo(last).slice(done))
@@ -196,6 +197,21 @@ describe('a broken disk', () => {
     await journal.close()
     const again = await openJournal(t, { path, files: disk })
     assert.deepEqual(sequencesOf(await readAll(again)), [1, 4, 5])
+  })
+
+  test('from which a segment that is over cannot be removed: the next start does it', async (t) => {
+    const { disk } = failing('remove', /\.log$/, Infinity)
+    const journal = await openJournal(t, { files: disk, segmentBytes: 1_000 })
+    appendMany(journal, 20)
+    await durable(journal)
+    const first = disk.paths.find((path) => path.endsWith('.log'))
+    for (let sequence = 1; sequence <= 8; sequence++) journal.done(sequence)
+    await journal.close()
+    assert.ok(disk.paths.includes(first as string))
+    disk.fault = () => undefined
+    const again = await openJournal(t, { path: journal.path, files: disk })
+    assert.ok(!disk.paths.includes(first as string))
+    assert.deepEqual([again.recovery.pending, again.recovery.lost], [12, 0])
   })
 
   test('that cannot be read at the start is an error that says so', async () => {

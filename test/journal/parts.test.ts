@@ -130,6 +130,15 @@ describe('a scanner', () => {
     )
   })
 
+  test('finds a record that begins where one part of the file that is read ends', async () => {
+    const salt = new Salt()
+    for (let back = 0; back < HEADER_BYTES + 4; back++) {
+      const disk = new SimulatedDisk()
+      fileOf(disk, salt, [Buffer.alloc(256 * 1024 - back), 10, Buffer.alloc(5), 20])
+      assert.deepEqual(await scan(disk, salt), [1, 2])
+    }
+  })
+
   test('takes nothing for a record that another file has written', async () => {
     const disk = new SimulatedDisk()
     const salt = new Salt()
@@ -191,7 +200,13 @@ describe('records that are not written yet', () => {
           const pending = model.filter(({ isDone }) => !isDone)
           assert.deepEqual(
             [unwritten.next, unwritten.length, unwritten.pending, unwritten.bytes, unwritten.nextPending(1)],
-            [next, model.length, pending.length, model.reduce((sum, each) => sum + each.size, 0), pending[0]?.sequence],
+            [
+              next,
+              model.length,
+              pending.length,
+              model.reduce((sum, each) => sum + each.size + HEADER_BYTES, 0),
+              pending[0]?.sequence,
+            ],
           )
         }
       }),
