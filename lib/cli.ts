@@ -19,7 +19,8 @@ async function main(argv: readonly string[]): Promise<number> {
     return await perform(asked)
   } catch (error) {
     if (error instanceof UsageError) {
-      process.stderr.write(`araldo: ${error.message}\n\n${USAGE}`)
+      // Last, where it is seen: the usage is longer than some terminals.
+      process.stderr.write(`${USAGE}\naraldo: ${error.message}\n`)
       return 2
     }
     // The errors of a config name their own places.

@@ -247,6 +247,26 @@ describe('the documents', () => {
     assert.deepEqual(listed.toSorted(), Object.keys(scripts).toSorted())
   })
 
+  test('CONTRIBUTING.md has a place in its table of floors for everything at the top of lib, on its floor', () => {
+    const [, table = ''] = /^## The house$[^]*?^```$([^]*?)^```$/m.exec(read('CONTRIBUTING.md')) ?? []
+    const floors = new Map<string, number>()
+    let floor = -1
+    for (const line of table.split('\n')) {
+      const [, digit, rest = ''] = /^ (\d)?\s+(.*)$/.exec(line) ?? []
+      if (digit !== undefined) floor = Number(digit)
+      for (const [name] of rest.matchAll(/(?<=^|\s)[a-z-]+(?:\.ts|\/)(?=\s|$)/g)) floors.set(name, floor)
+    }
+    const entries = readdirSync(join(ROOT, 'lib'), { withFileTypes: true })
+    const top = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    const missing = top.filter((name) => !floors.has(name))
+    const surplus = [...floors.keys()].filter((name) => !top.includes(name))
+    assert.deepEqual({ missing, surplus }, { missing: [], surplus: [] })
+    for (const [name, said] of floors) {
+      const held = FLOORS.findIndex((names) => names.includes(name))
+      assert.equal(said, held, `${name} is on floor ${held}`)
+    }
+  })
+
   test('docs/errors.md has a row for every error, with what to do and whether it may be tried again', () => {
     const table = read('docs', 'errors.md').matchAll(/^\| `(ARALDO_ERR_\w+)` \| [^|]+ \| [^|]+ \| (yes|no) \|$/gm)
     const documented = Array.from(table, (row) => `${row[1]} ${row[2]}`)

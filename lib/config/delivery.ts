@@ -11,6 +11,7 @@ import {
   defaultOverflow,
   type Guarantee,
   guaranteeOf,
+  type LaneEnds,
   type Overflow,
   weaknesses,
 } from '../guarantee.ts'
@@ -121,8 +122,9 @@ export class DeliveryReader {
         return who === undefined ? `${part} ${why}` : `the ${part} ${quote(who)}: ${why}`
       })
       if (reasons.length > 0) {
+        const advice = wouldDiskHelp(ends) ? "; a durable buffer can: 'buffer: { durable: true, path: … }'" : ''
         this.#diagnostics.error(
-          `${label}: delivery: at-least-once cannot be kept: ${reasons.join('; ')}`,
+          `${label}: delivery: at-least-once cannot be kept: ${reasons.join('; ')}${advice}`,
           at('delivery'),
         )
       }
@@ -163,4 +165,9 @@ export class DeliveryReader {
     }
     return { buffer: inMemory, durable: { path: folder ?? '', bytes: bytes ?? DEFAULT_DURABLE_BYTES } }
   }
+}
+
+/** Whether all that is in the way is a source that keeps nothing: then a disk that does would help. */
+function wouldDiskHelp(ends: LaneEnds): boolean {
+  return ends.optional !== true && ends.durable !== true && weaknesses({ ...ends, durable: true }).length === 0
 }

@@ -62,7 +62,7 @@ const LANES: readonly Family[] = [
   laneFamily(
     'messages_filtered_total',
     'counter',
-    'Messages that the lane’s `when` let not pass.',
+    'Messages that a step let not pass, or that the target had been given before.',
     ({ ledger }, emit) => emit(ledger.filtered),
   ),
   laneFamily(

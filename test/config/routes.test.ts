@@ -176,6 +176,12 @@ dead-letter: graveyard`
   for (const [source, target, lines, expected] of [
     [
       'plain',
+      'durable',
+      'delivery: at-least-once',
+      `9:17 error: ${label}: delivery: at-least-once cannot be kept: the source 'a': its messages cannot be acknowledged; a durable buffer can: 'buffer: { durable: true, path: … }'`,
+    ],
+    [
+      'plain',
       'plain',
       'delivery: at-least-once',
       `9:17 error: ${label}: delivery: at-least-once cannot be kept: the source 'a': its messages cannot be acknowledged; the target 'b': it does not confirm what it is sent`,
