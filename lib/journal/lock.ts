@@ -60,7 +60,8 @@ export class Lock {
     }
     try {
       await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
+        // Also later, when it can accept nobody: for want of file descriptors, for instance.
+        server.on('error', reject)
         // A worker of a cluster would be given the primary's socket otherwise.
         server.listen({ path, exclusive: true }, resolve)
       })
