@@ -94,17 +94,13 @@ export class Lane {
     this.wiretap = init.wiretap === true
     this.delivery = init.delivery
     const steps = init.hops === undefined ? init.steps : [init.hops, ...init.steps]
-    const immediate: Step[] = []
-    for (const step of steps) {
-      if (isStaged(step)) break
-      immediate.push(step)
-    }
+    const staged = steps.findIndex((step) => isStaged(step))
     this.steps = steps
-    this.#steps = immediate
+    this.#steps = (staged === -1 ? steps : steps.slice(0, staged)) as readonly Step[]
     this.#holding = new Holding(init.source)
     this.#replays = init.source.capabilities.source?.replay === true
     this.#holdable = init.delivery.overflow === 'block' ? this.#holding : undefined
-    this.#stages = immediate.length === steps.length ? undefined : this.#openStages(steps.slice(immediate.length))
+    this.#stages = this.#steps.length === steps.length ? undefined : this.#openStages(steps.slice(this.#steps.length))
     if (init.delivery.durable !== undefined) this.#lastStage()
     const confirms = init.target.capabilities.target?.confirm === true
     const isStraight = this.#stages === undefined && this.#durable === undefined && init.throttle === undefined
@@ -119,6 +115,11 @@ export class Lane {
   /** Messages that the lane holds: what the ledger's `waiting` must equal. */
   get messages(): number {
     return this.#stages?.messages ?? (this.#durable ?? this.#outbox)?.messages ?? 0
+  }
+
+  /** Those of these that are in stages, or behind them in memory alone. */
+  get staged(): number {
+    return this.#stages === undefined ? 0 : this.#stages.messages - (this.#durable?.messages ?? 0)
   }
 
   /** Bytes of these, in the target's format. */
@@ -180,14 +181,14 @@ export class Lane {
    * @param earlier the lane that has that journal: it is opened when that one has let go of it.
    * @throws ARALDO_ERR_JOURNAL_LOCKED, ARALDO_ERR_JOURNAL_UNUSABLE
    */
-  async open(earlier?: Lane): Promise<void> {
+  async open(earlier?: Pick<Lane, 'whenClosed'>): Promise<void> {
     await this.#durable?.open(earlier?.whenClosed())
   }
 
   /** Resolves when nothing is under way in the lane any more; what a journal keeps is not. */
   async whenEmpty(): Promise<void> {
-    while (this.#stages !== undefined && this.messages > (this.#durable?.messages ?? 0)) {
-      await this.#stages.whenEmpty()
+    while (this.staged > 0) {
+      await this.#stages?.whenEmpty()
       // What one of them lets go may be taken in by another. Others have work to do, too.
       await new Promise<void>((resolve) => setImmediate(resolve))
     }
@@ -342,9 +343,8 @@ export class Lane {
     this.ledger.dropped[reason]++
     this.#init.onDrop(this, reason, error)
     this.trace?.(this, message, reason)
-    if (settlement === undefined) return
-    if (reason === 'expired') settlement.settle(null, 'expired')
-    else if (error instanceof Error) settlement.settle(error)
-    else settlement.settle(new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error }))
+    if (reason === 'expired') settlement?.settle(null, 'expired')
+    else if (error instanceof Error) settlement?.settle(error)
+    else settlement?.settle(new errors.SEND_FAILED(this.target.name, reasonOf(error), { cause: error }))
   }
 }

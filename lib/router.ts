@@ -162,12 +162,18 @@ export class Router {
     await Promise.all([...this.lanes()].map((lane) => lane.open()))
   }
 
-  /** A lane's journal goes from the old to the new with all that is in it. */
+  /** A lane's journal goes from the old to the new with all that is in it, and with what steps still have for it. */
   #handOver(lane: Lane, retired: readonly Lane[]): void {
     const earlier = retired.find((other) => haveOneJournal(lane, other))
     if (earlier === undefined) return
-    earlier.close()
-    lane.open(earlier).catch((err: unknown) => {
+    const isStaged = earlier.staged > 0
+    if (!isStaged) earlier.close()
+    const whenClosed = async (): Promise<void> => {
+      if (isStaged) await within(MAX_FOLLOWING, earlier.whenEmpty())
+      earlier.close()
+      await earlier.whenClosed()
+    }
+    lane.open({ whenClosed }).catch((err: unknown) => {
       this.#log.error({ err, source: lane.source, target: lane.target.name }, 'the lane takes nothing in')
     })
   }

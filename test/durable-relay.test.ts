@@ -13,13 +13,21 @@ import { until } from './support/wait.ts'
 interface Setup {
   readonly path: string
   readonly messages?: number
+  /** A step's. */
+  readonly module?: string
 }
 
-const configFor = ({ path, messages = 100 }: Setup) =>
+const configFor = ({ path, messages = 100, module }: Setup) =>
   configOf(
     { in: { id: 'endpoint-app' }, out: { id: 'endpoint-test' } },
-    { in: [{ to: 'out', buffer: { durable: true, path, messages, bytes: '16MiB' } }] },
+    { in: [{ to: 'out', ...(module && { module }), buffer: { durable: true, path, messages, bytes: '16MiB' } }] },
   )
+
+function deferred() {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
+}
 
 /** `in -> out`: nothing that `out` is sent is confirmed before the test says so. */
 async function start(t: Owner, setup: Setup): Promise<{ server: FastifyInstance; out: TestEndpoint }> {
@@ -116,6 +124,30 @@ describe('a relay with a durable buffer', () => {
       [1, 2, 3],
     )
     assert.deepEqual([lane().ledger.delivered, lane().outbox.messages], [3, 0])
+    await server.close()
+  })
+
+  test('hands its disk on when the steps before it have let go of what they had', async (t) => {
+    const folder = temporaryFolder('durable')
+    const module = join(folder, 'step.mjs')
+    writeFileSync(module, 'export default () => globalThis.araldoTestGate')
+    const gate = deferred()
+    const called = deferred()
+    Object.defineProperty(globalThis, 'araldoTestGate', {
+      configurable: true,
+      get: () => (called.resolve(), gate.promise),
+    })
+    t.after(() => void Reflect.deleteProperty(globalThis, 'araldoTestGate'))
+    const setup = { path: join(folder, 'journal'), module }
+    const { server } = await start(t, setup)
+    const published = server.araldo.publish('in', 1)
+    await called.promise
+    await server.araldo.reload(configFor({ ...setup, messages: 50 }))
+    gate.resolve()
+    await published
+    const { ledger } = server.araldo.routes[0]!.lanes[0]!
+    assert.equal(ledger.dropped.closing, 0)
+    await until(() => server.araldo.routes[0]!.lanes[0]!.outbox.messages === 1)
     await server.close()
   })
 
