@@ -139,7 +139,7 @@ function lanesOf({ routes }: Config): Map<string, LaneConfig> {
 
 /** As they stand in a config: what delivery comes to is not in a group of its own there. */
 function laneFields({ delivery, steps, to: _to, ...lane }: LaneConfig): Fields {
-  const { guarantee, retry, ...rest } = delivery
+  const { guarantee, retry, overflow, buffer, durable, ...rest } = delivery
   // Most steps have one value, which stands under their name in the config.
   const byKey = Object.fromEntries(steps.map(({ name, ...step }) => [name, onlyValueOf(step) ?? spelled(step)]))
   // In an order of their own, that counts, too.
@@ -150,7 +150,8 @@ function laneFields({ delivery, steps, to: _to, ...lane }: LaneConfig): Fields {
     ...(isUsual ? byKey : { steps }),
     delivery: guarantee,
     retry: spelled(retry),
-    ...spelled(rest),
+    overflow,
+    ...spelled({ buffer: durable === undefined ? buffer : { ...buffer, durable: true, ...durable }, ...rest }),
   }
 }
 

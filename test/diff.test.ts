@@ -109,4 +109,17 @@ describe('a difference', () => {
     ])
     assert.doesNotMatch(JSON.stringify(diffConfigs(before, after)), /secret/)
   })
+
+  test('names a durable buffer by the keys that it has in the config', async () => {
+    const endpoints = { in: MOCK, out: { id: 'endpoint-redis-stream', topic: 'out' } }
+    const withBuffer = (buffer: object): Promise<Config> => load(configOf(endpoints, { in: [{ to: 'out', buffer }] }))
+    const keysOf = (before: Config, after: Config): readonly string[] =>
+      diffConfigs(before, after).lanes.changed.flatMap(({ keys }) => keys)
+    const disk = await withBuffer({ durable: true, path: 'a' })
+    const other = await withBuffer({ durable: true, path: 'b', bytes: '5GiB', messages: 5 })
+    assert.deepEqual(keysOf(disk, other), ['buffer.messages', 'buffer.bytes', 'buffer.path'])
+    const memory = await withBuffer({})
+    const expected = ['buffer.bytes', 'buffer.durable', 'buffer.path', 'delivery', 'overflow']
+    assert.deepEqual(keysOf(memory, disk).toSorted(), expected)
+  })
 })

@@ -135,13 +135,15 @@ tbody tr:first-child td { border-block-start: 0 }
 .bar button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: light-dark(#fff, #1d1f23) }
 #feed-note { font-size: .8125rem; color: var(--soft); margin-block-end: .5rem; min-block-size: 1.5em }
 .feed .scroll { block-size: min(44rem, calc(100dvh - 9rem)); min-block-size: 20rem }
+.feed :is(td, th) { padding-inline: .6rem }
 #messages { font-size: .8125rem }
 #messages td { padding-block: .28rem; border-block-start-color: color-mix(in oklab, var(--line) 55%, transparent) }
 #messages :is(td:nth-child(1), td:nth-child(3)) { font-family: var(--mono); font-size: .75rem; line-height: 1.65 }
 #messages td:nth-child(1) { color: var(--soft); white-space: nowrap }
 #messages td:nth-child(2) { overflow-wrap: break-word; max-inline-size: 16rem }
 #messages td:nth-child(2) i { font-style: normal; color: var(--soft); padding-inline: .3em }
-#messages td:nth-child(3) { overflow-wrap: anywhere; unicode-bidi: isolate; min-inline-size: 8rem }
+#messages td:nth-child(2) i::after { content: '\\200B' }
+#messages td:nth-child(3) { overflow-wrap: anywhere; unicode-bidi: isolate; min-inline-size: 5rem }
 :is(#messages, .feed thead) :is(td, th):nth-child(5) { text-align: end; white-space: nowrap }
 .outcome { white-space: nowrap; font-weight: 500; color: var(--bad) }
 .outcome[data-outcome=delivered] { color: var(--flow) }
