@@ -70,15 +70,15 @@ export class DurableDelivery {
     this.#delivery = new Delivery({ ...init, config, holdable: undefined, isFed: true, onEnd: this.#onEnd })
     this.#unlisten = init.target.onState(() => this.#tellRest())
     this.#hold = new Hold(init.holdable)
-    this.#adjustHold()
   }
 
   /**
-   * Opens the journal. To be called once; what comes before it has resolved waits in memory.
+   * Opens the journal. To be called once; what comes before it has resolved waits in memory, and its source is paused.
    * @param earlier who has the journal: it is opened when they have let go of it.
    * @throws ARALDO_ERR_JOURNAL_LOCKED, ARALDO_ERR_JOURNAL_UNUSABLE
    */
   open(earlier?: Promise<void>): Promise<void> {
+    this.#adjustHold()
     this.#opening ??= this.#open(earlier).catch((error: Error) => {
       this.#openFailure = error
       // Whoever sends again may have more luck with the next life.
