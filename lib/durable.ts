@@ -311,9 +311,9 @@ export class DurableDelivery {
       const { message, from } = decodeStored(record, marshaller)
       this.#delivery.take({ message, settlement: undefined, from, sequence })
     } catch (error) {
-      // Its checksum is right: another version has written it, or another program.
+      // Its checksum is right: another version has written it, or another program. Its source has forgotten it.
       const message = new Message({ source, marshaller, payload: record })
-      this.#onEnd({ message, settlement: undefined, from: '', sequence }, 'invalid', error)
+      this.#delivery.addDead({ message, settlement: undefined, from: '', sequence }, error)
     }
   }
 
