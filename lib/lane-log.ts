@@ -29,7 +29,11 @@ export class LaneLog {
     this.#silenced.set(lane, 0)
     this.#schedule()
     const why = error === undefined ? (lane.target.reason ?? reason) : reasonOf(error)
-    this.#log.warn({ source: lane.source, target: lane.target.name, reason, why }, 'message dropped')
+    const fields = { source: lane.source, target: lane.target.name, reason, why }
+    // What a source keeps until it is acknowledged is not lost by the end of the relay.
+    const isKept = reason === 'closing' && lane.delivery.guarantee === 'at-least-once'
+    if (isKept) this.#log.info(fields, 'message given back to its source')
+    else this.#log.warn(fields, 'message dropped')
   }
 
   readonly onDeadLetterRefused = (lane: Lane, error: unknown): void => {

@@ -71,7 +71,7 @@ describe('dead letters in a Redis stream', { skip }, () => {
     const { code, stdout } = await dlq('ls')
     assert.equal(code, 0)
     assert.match(stdout, /^ID +TIME +ROUTE +TARGET +ATTEMPTS +BYTES +CODE +REASON$/m)
-    assert.match(stdout, /3 of 3 dead letters/)
+    assert.match(stdout, /3 shown; the stream has 3 entries/)
     for (const { entry = '' } of letters) assert.ok(stdout.includes(entry))
     const refused = letters.filter(({ id }) => id !== 'second')
     for (const { entry } of refused)
@@ -95,8 +95,8 @@ describe('dead letters in a Redis stream', { skip }, () => {
       rows.map(({ id, payload = '' }) => [id, Buffer.from(payload, 'base64').toString()]),
       [['second', '{"other":1}']],
     )
-    assert.match((await dlq('ls', '--limit=1')).stdout, /1 of 3 dead letters/)
-    assert.match((await araldo(['dlq', 'ls', 'parked'], { cwd: folder })).stdout, /3 of 3/)
+    assert.match((await dlq('ls', '--limit=1')).stdout, /1 shown; the stream has 3 entries/)
+    assert.match((await araldo(['dlq', 'ls', 'parked'], { cwd: folder })).stdout, /3 shown/)
   })
 
   test('stay where they are, with the reason, while their target still refuses them', async (t) => {
@@ -183,6 +183,20 @@ describe('dead letters in a Redis stream', { skip }, () => {
     assert.equal(code, 0)
     assert.equal((await entries('archive'))[0]?.['id'], first?.['id'])
     assert.equal((await entries('parked')).length, 2)
+  })
+
+  test('are told from what else is in their stream, which is neither shown nor replayed', async (t) => {
+    const { dlq, entries, redis } = await park(t)
+    const entry = (await redis.xadd('parked', '*', 'payload', '1')) as string
+    assert.match((await dlq('ls')).stdout, /3 shown; the stream has 4 entries/)
+    const { code, stderr } = await dlq('replay', entry, '--to=archive')
+    assert.equal(code, 1)
+    assert.match(stderr, /is no dead letter, but a message of the stream's own/)
+    assert.equal((await dlq('replay', '--all', '--to=archive')).code, 0)
+    assert.deepEqual(
+      (await entries('parked')).map((each) => each['entry']),
+      [entry],
+    )
   })
 
   test('that cannot be read are an error of one line that says why', async (t) => {

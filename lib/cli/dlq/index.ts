@@ -24,11 +24,11 @@ export async function deadLetters(asked: DeadLetterArguments & { config: string 
       return 0
     }
     if (asked.action === 'show') {
-      const [letter] = await store.get(asked.ids)
+      const [letter] = await chosen(store, asked.ids)
       out.write(asked.json ? letterJson(letter as Letter) : letterText(letter as Letter))
       return 0
     }
-    const letters = asked.ids.length > 0 ? await store.get(asked.ids) : filtered(store, asked)
+    const letters = asked.ids.length > 0 ? await chosen(store, asked.ids) : filtered(store, asked)
     return await replay({ config, letters, to: asked.to, dryRun: asked.dryRun, from: name, store, out })
   } finally {
     await store.close()
@@ -51,6 +51,15 @@ function endpointOf(config: Config, name: string | undefined): EndpointConfig {
   throw new errors.CONFIG(`${why}: name the endpoint (${there})`)
 }
 
+/** @throws ARALDO_ERR_CONFIG that names the first that is not there, or is no dead letter. */
+async function chosen(store: LetterStore, ids: readonly string[]): Promise<Letter[]> {
+  const letters = await store.get(ids)
+  const other = letters.find((letter) => !isDeadLetter(letter))
+  if (other !== undefined)
+    throw new errors.CONFIG(`'${other.entry}' is no dead letter, but a message of the stream's own`)
+  return letters
+}
+
 /** Oldest first. */
 async function* filtered(
   store: LetterStore,
@@ -64,7 +73,14 @@ async function* filtered(
   }
 }
 
-function passes({ headers }: Letter, { route, target, code }: LetterFilter): boolean {
+/** What is in the stream beside them, its own messages perhaps, is none of this command's. */
+function isDeadLetter({ headers }: Letter): boolean {
+  return headers['araldo-error-code'] !== undefined && headers['araldo-target'] !== undefined
+}
+
+function passes(letter: Letter, { route, target, code }: LetterFilter): boolean {
+  if (!isDeadLetter(letter)) return false
+  const { headers } = letter
   const is = (name: string, value: string | undefined): boolean => value === undefined || headers[name] === value
   return is('araldo-route', route) && is('araldo-target', target) && is('araldo-error-code', code)
 }
@@ -78,5 +94,5 @@ async function list(store: LetterStore, asked: DeadLetterArguments, out: Writabl
   if (asked.json) return
   const count = await store.count()
   out.write(rows.length === 0 ? '' : `${table([HEAD, ...rows])}\n`)
-  out.write(`${rows.length} of ${count} dead letter${count === 1 ? '' : 's'}\n`)
+  out.write(`${rows.length} shown; the stream has ${count} ${count === 1 ? 'entry' : 'entries'}\n`)
 }
