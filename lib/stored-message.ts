@@ -32,6 +32,8 @@ interface Header {
   readonly h?: Headers
   /** milliseconds since the epoch */
   readonly m: number
+  /** the payload's format */
+  readonly x: string
 }
 
 /**
@@ -48,6 +50,7 @@ export function encodeStored({ message, from }: Stored): Buffer {
     ...(key === undefined ? {} : { k: key }),
     ...(isEmpty(headers) ? {} : { h: headers }),
     m: time,
+    x: message.marshaller.format,
   }
   const text = JSON.stringify(header)
   const length = Buffer.byteLength(text)
@@ -60,12 +63,13 @@ export function encodeStored({ message, from }: Stored): Buffer {
 
 /**
  * @param marshaller the format of what was stored: the source's.
- * @throws ARALDO_ERR_UNDECODABLE where it is no record of {@link encodeStored}.
+ * @throws ARALDO_ERR_UNDECODABLE where it is no record of {@link encodeStored}, or of another format.
  */
 export function decodeStored(record: Buffer, marshaller: Marshaller): Stored {
   try {
     const end = LENGTH_BYTES + record.readUInt32BE()
-    const { s, i, t, f = t, k, h, m } = JSON.parse(record.toString('utf8', LENGTH_BYTES, end)) as Header
+    const { s, i, t, f = t, k, h, m, x } = JSON.parse(record.toString('utf8', LENGTH_BYTES, end)) as Header
+    if (x !== marshaller.format) throw new Error(`it is ${x}, and the source is ${marshaller.format} now`)
     const headers = h === undefined ? undefined : withoutPrototype(h)
     const payload = record.subarray(end)
     return {
