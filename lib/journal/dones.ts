@@ -45,7 +45,7 @@ export class DoneWriter {
 
   /** Resolves when what was added is written, or has failed and waits for the next time. Never rejects. */
   async flush(): Promise<void> {
-    await this.#running
+    while (this.#running !== undefined) await this.#running
     clearImmediate(this.#turn)
     this.#turn = undefined
     await this.#start()

@@ -127,7 +127,8 @@ export class Writer {
   }
 
   async #run(): Promise<void> {
-    while (this.#hasWork) {
+    // After a failure the mark is written where nothing else is left to be: until that works, it has failed.
+    while (this.#hasWork || this.failure !== undefined) {
       try {
         await this.#step()
       } catch (error) {

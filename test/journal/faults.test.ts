@@ -173,6 +173,20 @@ describe('a broken disk', () => {
     assert.deepEqual(announced, [5])
   })
 
+  test('on which only the mark of what is over fails: it takes records again as soon as that works', async (t) => {
+    const disk = new SimulatedDisk()
+    const states: JournalState[] = []
+    const onState = (state: JournalState): number => states.push(state)
+    const journal = await openJournal(t, { files: disk, segmentBytes: 1_000, onState })
+    appendMany(journal, 20)
+    await durable(journal)
+    disk.fault = failing('sync', /mark$/, 1).disk.fault
+    for (let sequence = 1; sequence <= 8; sequence++) journal.done(sequence)
+    await until(() => states.length === 2)
+    assert.deepEqual(states, ['failed', 'open'])
+    appendMany(journal, 1)
+  })
+
   test('that cannot be read makes a read fail, and the next one begin where that one did', async (t) => {
     const { disk } = failing('read', /\.log$/, 1)
     const journal = await openJournal(t, { files: disk })
@@ -204,13 +218,13 @@ describe('a broken disk', () => {
     const journal = await openJournal(t, { files: disk, segmentBytes: 1_000 })
     appendMany(journal, 20)
     await durable(journal)
-    const first = disk.paths.find((path) => path.endsWith('.log'))
+    const first = disk.paths.find((path) => path.endsWith('.log')) as string
     for (let sequence = 1; sequence <= 8; sequence++) journal.done(sequence)
     await journal.close()
-    assert.ok(disk.paths.includes(first as string))
+    assert.ok(disk.paths.includes(first))
     disk.fault = () => undefined
     const again = await openJournal(t, { path: journal.path, files: disk })
-    assert.ok(!disk.paths.includes(first as string))
+    assert.ok(!disk.paths.includes(first))
     assert.deepEqual([again.recovery.pending, again.recovery.lost], [12, 0])
   })
 

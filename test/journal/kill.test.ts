@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { report, scaled } from '../faults/support/scale.ts'
 import { ManagedProcess, type Owner, temporaryFolder } from '../support/process.ts'
 import { until } from '../support/wait.ts'
 import { openJournal, randomOf, readAll, recordOf, sequencesOf } from './rig.ts'
 
-const KILLS = process.env.ARALDO_FAULTS === 'long' ? 200 : 15
+const KILLS = scaled(15, 200)
 /** Journals that are written to at the same time. */
 const JOURNALS = 3
 const APPENDER = fileURLToPath(new URL('appender.ts', import.meta.url))
@@ -60,7 +61,7 @@ async function check(t: Owner, path: string, { durable, done }: Said): Promise<n
 }
 
 describe('a process that is killed', () => {
-  test(`${KILLS} times: has lost nothing of what it announced`, { timeout: 3_600_000 }, async (t) => {
+  test('has lost nothing of what its journal announced', { timeout: 3_600_000 }, async (t) => {
     const random = randomOf(KILLS)
     let left = KILLS
     let records = 0
@@ -74,6 +75,6 @@ describe('a process that is killed', () => {
       }
     }
     await Promise.all(Array.from({ length: JOURNALS }, chain))
-    t.diagnostic(`${records} records`)
+    report(t, { kills: KILLS, 'records announced': records, lost: 0 })
   })
 })

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { Journal } from '../../lib/journal/journal.ts'
+import { report, scaled } from '../faults/support/scale.ts'
 import { temporaryFolder } from '../support/process.ts'
 import { SimulatedDisk } from './disk.ts'
 import { randomOf, recordOf } from './rig.ts'
 
-const LONG = process.env.ARALDO_FAULTS === 'long'
-const RUNS = LONG ? 5_000 : 150
+const RUNS = scaled(150, 3_000)
 
 type Command =
   | { readonly kind: 'append'; readonly size: number; readonly skip: boolean }
@@ -217,9 +217,9 @@ async function turns(count: number): Promise<void> {
 
 describe('any sequence of events', () => {
   test(
-    'leaves a journal with what was announced and not done, and nothing else',
-    { timeout: LONG ? 3_600_000 : 120_000 },
-    async () => {
+    'leaves a journal with what was announced and is not done, and with nothing else',
+    { timeout: scaled(170_000, 3_600_000) },
+    async (t) => {
       await fc.assert(
         fc.asyncProperty(fc.array(command, { maxLength: 80, size: 'max' }), async (commands) => {
           const rig = new Rig()
@@ -227,8 +227,16 @@ describe('any sequence of events', () => {
           for (const step of commands) await rig.run(step)
           await rig.end()
         }),
-        { numRuns: RUNS, includeErrorInReport: true, timeout: 10_000 },
+        {
+          numRuns: RUNS,
+          includeErrorInReport: true,
+          timeout: 30_000,
+          // Also of looking for a shorter sequence.
+          interruptAfterTimeLimit: scaled(120_000, 3_000_000),
+          markInterruptAsFailure: true,
+        },
       )
+      report(t, { sequences: RUNS })
     },
   )
 })
