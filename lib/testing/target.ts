@@ -102,12 +102,15 @@ export const targetChecks: readonly Check[] = [
     unless: [noTarget, noConfirm, noOutage],
     run: async ({ subject }) => {
       const { outage } = subject.peer
+      let stopping: unknown
       for (let number = 0; number < MANY; number++) {
         void subject.publish(plain('message', number)).catch(() => {})
-        if (number === MANY / 2) void outage?.stop()
+        if (number === MANY / 2) stopping = outage?.stop()
       }
       await subject.reaches('down', 'its peer is gone')
       await answersAll(subject)
+      // The endpoint may know that its peer is gone before the test does.
+      await stopping
       await outage?.start()
       await allSettled(subject)
     },
