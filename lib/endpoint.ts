@@ -45,6 +45,12 @@ export interface EndpointType<Options extends object = object> {
   readonly description?: string
   /** The type's own parameters: an object schema with `properties`; unknown keys are refused whatever it says. */
   readonly schema: JsonSchema
+  /**
+   * Libraries that the type imports once it is used, and that users install themselves, with the versions that will do:
+   * `{ mqtt: '5' }`. A config that needs one that is missing is refused with the command that installs it. They are
+   * imported by files that are themselves imported when the type is used, not before.
+   */
+  readonly packages?: Readonly<Record<string, string>>
   /** Its plugin adds WebSocket routes: @fastify/websocket is there before it runs. */
   readonly websocket?: boolean
   /**
@@ -64,7 +70,7 @@ export interface EndpointType<Options extends object = object> {
   /**
    * Runs once per endpoint in a scope of its own: what it decorates or hooks stays its own. Calls `context.attach`.
    * Must not wait for a peer: a broker that is down never blocks boot. For an endpoint that comes with a reload it runs
-   * while the relay does, in a scope of a server that never listens: late-routes.ts.
+   * while the relay does, in a scope of a server that never listens: reload/late-routes.ts.
    */
   plugin(scope: FastifyInstance, context: EndpointContext<Options>): Promise<void>
 }

@@ -34,7 +34,6 @@ const definitions = {
   TYPE_DUPLICATE: { message: "two plugins claim the id '%s': one from %s, one from %s; remove one of them" },
   TYPE_UNLOADABLE: { message: 'no types could be loaded from %s: %s' },
   TYPE_INVALID: { message: '%s is no endpoint type and no marshaller: %s' },
-  PACKAGE_MISSING: { message: "%s needs the package '%s', which is not installed: npm install %s" },
   // Life of an endpoint
   ENDPOINT_REQUIRED: { message: "endpoint '%s' is required and did not come up: %s", retryable: true },
   ENDPOINT_DOWN: { message: "endpoint '%s' is down: %s", retryable: true, statusCode: 503, dropReason: 'down' },

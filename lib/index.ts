@@ -13,13 +13,13 @@ export { araldo }
 // The plugin, and what it decorates the server with.
 export { createRegistries, type AraldoOptions, type CommonOptions, type ConfigObject } from './plugin.ts'
 export type { Araldo, PublishOptions, Reloaded } from './relay.ts'
-export type { Change, Changes, ConfigDiff } from './diff.ts'
+export type { Change, Changes, ConfigDiff } from './reload/diff.ts'
 export type { IterateOptions, MessageHandler, SubscribeOptions } from './endpoints/app.ts'
 export { MockEndpoint, type KeptMessage, type MockOptions } from './endpoints/mock.ts'
 export type { ConsoleOptions, HealthOptions, MetricsOptions, MonitoringOptions } from './http/index.ts'
 export type { MetricsRegistry } from './http/metrics.ts'
 export type { ConfigurationView, EndpointView, LaneView, RelayView, RouteView } from './view.ts'
-export type { Lane, Outcome, Settlement, Step, Trace } from './lane.ts'
+export type { Lane, Outcome, Settlement, Step, Trace } from './delivery/lane.ts'
 export type { Ledger, LedgerSnapshot } from './ledger.ts'
 
 // For steps of one's own: a module's function.

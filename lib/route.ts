@@ -1,15 +1,9 @@
 /** Floor 4. A route: one source, and the lanes that each of its messages goes into. */
 import { errors, isRetryable, reasonOf } from './errors.ts'
-import type { Lane, Settlement } from './lane.ts'
+import type { RouterLog } from './delivery/lane-log.ts'
+import type { Lane, Settlement } from './delivery/lane.ts'
 import type { Message } from './message.ts'
 import type { Settle } from './types.ts'
-
-/** The part of a logger that the router needs. */
-export interface RouterLog {
-  info(fields: object, text: string): void
-  warn(fields: object, text: string): void
-  error(fields: object, text: string): void
-}
 
 /** Messages that one message may bring about at its own source, at once: more are a loop without end. */
 const MAX_NESTED = 10_000

@@ -7,16 +7,16 @@
 import type { LaneConfig, RouteConfig } from './config.ts'
 import { within } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
-import { laneFingerprint } from './fingerprint.ts'
+import { laneFingerprint } from './reload/fingerprint.ts'
 import { carriesHops, HopGuard, randomInstance } from './hops.ts'
-import { Lane, type Outcome, type Trace } from './lane.ts'
-import { type LaneFigures, LaneHistory } from './lane-history.ts'
-import { LaneLog } from './lane-log.ts'
+import { Lane, type Outcome, type Trace } from './delivery/lane.ts'
+import { type LaneFigures, LaneHistory } from './delivery/lane-history.ts'
+import { LaneLog, type RouterLog } from './delivery/lane-log.ts'
 import type { Message } from './message.ts'
-import { Route, type RouterLog } from './route.ts'
+import { Route } from './route.ts'
 import { compileSteps } from './steps.ts'
 
-export type { RouterLog } from './route.ts'
+export type { RouterLog }
 
 /** Routes that are made and not in use yet: see {@link Router.plan}. */
 export interface RoutePlan {

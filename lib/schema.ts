@@ -7,7 +7,7 @@ import type { PluginType } from './config/entries.ts'
 import { duration, size } from './config/quantity.ts'
 import { laneStepSchemas } from './config/step-schemas.ts'
 import type { PluginRegistries } from './discovery.ts'
-import { GUARANTEES, OVERFLOWS } from './guarantee.ts'
+import { GUARANTEES, OVERFLOWS } from './delivery/guarantee.ts'
 import { LOG_LEVELS, type JsonSchema } from './types.ts'
 
 export { duration, size, type QuantityOptions } from './config/quantity.ts'

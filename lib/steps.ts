@@ -1,10 +1,10 @@
 /** Floor 2. A lane's steps, made from its configuration: each sees what those before it left. */
 import type { StepConfig, ThrottleConfig } from './config/steps.ts'
-import type { Clock } from './dispatcher.ts'
+import type { Clock } from './delivery/dispatcher.ts'
 import { errors } from './errors.ts'
 import type { Expression } from './expression.ts'
 import type { Message } from './message.ts'
-import type { StagedStep, Step } from './stage.ts'
+import type { StagedStep, Step } from './delivery/stage.ts'
 import { dedupe } from './steps/dedupe.ts'
 import { Expiry } from './steps/expiry.ts'
 import { boundedKey } from './steps/key.ts'

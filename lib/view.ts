@@ -2,10 +2,10 @@
  * Floor 2. What can be seen of a running relay: by the application, by monitors, by the console.
  */
 import type { Figures } from './endpoint.ts'
-import type { Guarantee, Overflow } from './guarantee.ts'
-import type { Trace } from './lane.ts'
+import type { Guarantee, Overflow } from './delivery/guarantee.ts'
+import type { Trace } from './delivery/lane.ts'
 import type { LedgerSnapshot } from './ledger.ts'
-import type { OutboxView } from './outbox.ts'
+import type { OutboxView } from './delivery/outbox.ts'
 import type { Capabilities, EndpointState } from './types.ts'
 
 /** What can be seen of an endpoint. Live: read again for newer figures. */

@@ -2,7 +2,7 @@
  * Runs the tests with node:test: all of them, or those that are named.
  *
  *     npm test
- *     npm test -- test/lane.test.ts
+ *     npm test -- test/delivery/lane.test.ts
  *     npm test -- --test-name-pattern='stalled client'
  *
  * With ARALDO_FAULTS=long (`npm run test:faults`) those of faults run, in their long form and one by one, and what they

@@ -17,33 +17,20 @@ const MAX_LINES = 350
 const FLOORS: readonly (readonly string[])[] = [
   ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts'],
   [
-    ...['registry.ts', 'outbox.ts', 'deadlines.ts', 'guarantee.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts'],
-    ...['expression.ts', 'hops.ts', 'journal/', 'config/'],
+    ...['registry.ts', 'deadlines.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts', 'expression.ts', 'hops.ts'],
+    ...['journal/', 'config/'],
+    ...['delivery/outbox.ts', 'delivery/parcel.ts', 'delivery/guarantee.ts', 'delivery/stored-message.ts'],
     ...['steps/function.ts', 'steps/expiry.ts', 'steps/key.ts', 'steps/rate.ts', 'steps/recent.ts', 'steps/result.ts'],
-    ...['steps/aged.ts', 'steps/fifo.ts', 'steps/sweep.ts', 'steps/throttle.ts', 'parcel.ts', 'stored-message.ts'],
+    ...['steps/aged.ts', 'steps/fifo.ts', 'steps/sweep.ts', 'steps/throttle.ts'],
   ],
   [
-    ...['config.ts', 'schema.ts', 'endpoint.ts', 'lane.ts', 'delivery.ts', 'dispatcher.ts', 'handover.ts'],
-    ...[
-      'dead-letters.ts',
-      'backlog.ts',
-      'durable.ts',
-      'early.ts',
-      'hold.ts',
-      'steps.ts',
-      'steps/',
-      'stage.ts',
-      'view.ts',
-      'discovery.ts',
-      'fingerprint.ts',
-      'diff.ts',
-      'marshaller-type.ts',
-      'endpoint-hooks.ts',
-    ],
+    ...['config.ts', 'schema.ts', 'endpoint.ts', 'endpoint-hooks.ts', 'marshaller-type.ts', 'discovery.ts', 'view.ts'],
+    ...['delivery/', 'steps.ts', 'steps/'],
+    ...['reload/fingerprint.ts', 'reload/diff.ts'],
   ],
   ['endpoints/', 'marshallers/', 'http/'],
-  ['router.ts', 'route.ts', 'lane-history.ts', 'lane-log.ts'],
-  ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts', 'reload.ts', 'factory.ts', 'annex.ts', 'late-routes.ts'],
+  ['router.ts', 'route.ts'],
+  ['index.ts', 'plugin.ts', 'relay.ts', 'upgrade.ts', 'factory.ts', 'reload/'],
   ['cli.ts', 'cli/', 'testing/'],
 ]
 
@@ -103,14 +90,14 @@ function floorOf(name: string): number {
 }
 
 /** Folders of endpoints/ with several types: a folder each, and beside these what they share. */
-const FAMILIES = /^endpoints\/((?:redis)\/[^/]+)\//
+const FAMILIES = /^endpoints\/((?:redis|nats)\/[^/]+)\//
 
 /**
  * `endpoints/mock.ts` and everything in `endpoints/mock/` are the type `mock`, everything in `endpoints/redis/stream/` is
- * the type `redis/stream`; other files are of no type.
+ * the type `redis/stream`; what all may use is in `endpoints/common/`; other files are of no type.
  */
 function endpointType(name: string): string | undefined {
-  return (FAMILIES.exec(name) ?? /^endpoints\/(?!index\.ts)([^/]+?)(?:\.ts|\/.*)$/.exec(name))?.[1]
+  return (FAMILIES.exec(name) ?? /^endpoints\/(?!index\.ts|common\/)([^/]+?)(?:\.ts|\/.*)$/.exec(name))?.[1]
 }
 
 /** A circle of imports, `a.ts -> b.ts -> a.ts`, or undefined. */
@@ -168,7 +155,7 @@ describe('the floors', () => {
       if (type === undefined) continue
       for (const target of internal.filter((file) => file.startsWith('endpoints/'))) {
         const known = endpointType(target)
-        const isShared = known !== undefined && type.startsWith(`${known}/`)
+        const isShared = target.startsWith('endpoints/common/') || type.startsWith(`${known}/`)
         assert.ok(isShared || known === type, `lib/${name} imports ${target}`)
       }
     }
@@ -214,6 +201,7 @@ const f = await import('./f.ts')`
     assert.equal(endpointType('endpoints/redis/connection.ts'), 'redis')
     assert.equal(endpointType('endpoints/redis/pubsub/glob.ts'), 'redis/pubsub')
     assert.equal(endpointType('endpoints/index.ts'), undefined)
+    assert.equal(endpointType('endpoints/common/tls.ts'), undefined)
     assert.equal(endpointType('router.ts'), undefined)
   })
 })

@@ -1,6 +1,6 @@
 /** Floor 6. `araldo diff OLD NEW`: what a reload from one config to the other would change. */
 import { loadConfig } from '../config.ts'
-import { describeDiff, diffConfigs } from '../diff.ts'
+import { describeDiff, diffConfigs } from '../reload/diff.ts'
 import { createRegistries } from '../plugin.ts'
 
 /**

@@ -14,7 +14,7 @@ import {
   type LaneEnds,
   type Overflow,
   weaknesses,
-} from '../guarantee.ts'
+} from '../delivery/guarantee.ts'
 import type { Capabilities, SourceCapabilities, TargetCapabilities } from '../types.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import type { MapNode } from './node.ts'

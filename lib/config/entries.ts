@@ -15,6 +15,7 @@ import {
   type MapNode,
   type ScalarNode,
 } from './node.ts'
+import { missingPackages, type Packages } from './packages.ts'
 import { unknownKey } from './problems.ts'
 import type { Validator } from './validate.ts'
 import { didYouMean, nearest, oneLine, oneOf, quote } from './words.ts'
@@ -23,6 +24,7 @@ import { didYouMean, nearest, oneLine, oneOf, quote } from './words.ts'
 export interface PluginType {
   readonly id: string
   readonly schema: JsonSchema
+  readonly packages?: Packages
 }
 
 /** One of the two lists. */
@@ -113,9 +115,20 @@ export class EntryReader<Type extends PluginType> {
     const required = this.#flag(rest, named)
     const parameters: MapNode = { kind: 'map', offset: map.offset, entries: rest }
     const options = type === undefined || type === null ? undefined : this.#options(type, parameters, named)
+    if (type !== undefined && type !== null) this.#checkPackages(type, named, id?.offset)
     if (name === undefined) return undefined
     const common = { marshalling, required, parameters, options, type: type ?? undefined }
     return { name, label: named, offset: nameNode?.offset, ...common }
+  }
+
+  #checkPackages(type: Type, label: string, offset: number | undefined): void {
+    const missing = missingPackages(type.packages)
+    if (missing.length === 0) return
+    const what = missing.length === 1 ? 'a package that is' : 'packages that are'
+    this.#diagnostics.error(
+      `${label}: ${quote(type.id)} needs ${what} not installed: npm install ${missing.join(' ')}`,
+      offset,
+    )
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * Floor 1. The routes: from each source to its targets, with the steps on the way.
  */
-import type { DeliveryConfig } from '../guarantee.ts'
+import type { DeliveryConfig } from '../delivery/guarantee.ts'
 import type { Capabilities } from '../types.ts'
 import { DELIVERY_KEYS, DeliveryReader, type Validate } from './delivery.ts'
 import type { Diagnostics } from './diagnostics.ts'

@@ -5,11 +5,11 @@
  * that waits: once the first is delivered, it is filtered, and acknowledged then and not before; if the first ends in
  * any other way, it is tried in its place.
  */
-import type { Parcel, SettledAs, Settlement } from '../delivery.ts'
+import type { Parcel, SettledAs, Settlement } from '../delivery/delivery.ts'
 import { errors } from '../errors.ts'
 import type { Expression } from '../expression.ts'
 import type { Message } from '../message.ts'
-import type { Stage, StageContext, StagedStep } from '../stage.ts'
+import type { Stage, StageContext, StagedStep } from '../delivery/stage.ts'
 import { Fifo } from './fifo.ts'
 import { boundedKey } from './key.ts'
 import { Recent } from './recent.ts'

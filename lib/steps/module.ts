@@ -5,10 +5,10 @@
  * order per key, so many at one time, bounded, tried again, in the lane's own measures. While the outbox is nearly full,
  * the function is not called.
  */
-import { Delivery, type DeliveryTarget, type Parcel } from '../delivery.ts'
+import { Delivery, type DeliveryTarget, type Parcel } from '../delivery/delivery.ts'
 import { errors, reasonOf } from '../errors.ts'
 import type { Message } from '../message.ts'
-import { handOn, type Stage, type StageContext, type StagedStep } from '../stage.ts'
+import { handOn, type Stage, type StageContext, type StagedStep } from '../delivery/stage.ts'
 import type { DropReason, Settle, TargetCapabilities } from '../types.ts'
 import type { StepContext, StepFunction } from './function.ts'
 import { messagesOf } from './result.ts'

@@ -1,9 +1,9 @@
 /** Floor 2. `split`: one message for each element of a list; all of them are settled together. */
-import type { Parcel } from '../delivery.ts'
+import type { Parcel } from '../delivery/delivery.ts'
 import { errors } from '../errors.ts'
 import type { Expression } from '../expression.ts'
 import type { Message } from '../message.ts'
-import { handOn, type Stage, type StageContext, type StagedStep } from '../stage.ts'
+import { handOn, type Stage, type StageContext, type StagedStep } from '../delivery/stage.ts'
 
 export interface SplitConfig {
   /** Gives the list. */

@@ -3,7 +3,7 @@
  * when the target is back. One timer, for the oldest.
  */
 import type { Message } from '../message.ts'
-import type { Outbox, OutboxEntry } from '../outbox.ts'
+import type { Outbox, OutboxEntry } from '../delivery/outbox.ts'
 import type { Expiry } from './expiry.ts'
 
 export class Sweep<Item extends { readonly message: Message }> {

@@ -2,6 +2,22 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { load, problems, withParameters } from './support.ts'
 
+describe('a type that needs packages', () => {
+  const config = (id: string): string =>
+    `plugins:\n  araldo.endpoints.endpoint:\n    - { name: a, id: ${id} }\nroutes: {}\n`
+
+  it('is refused where one is not installed, with the command that installs it', async () => {
+    const expected =
+      "3:22 error: endpoint 'a': 'endpoint-needy' needs a package that is not installed: npm install no-such-package@5"
+    assert.ok((await problems(config('endpoint-needy'))).includes(expected))
+  })
+
+  it('is fine where all are', async () => {
+    const { endpoints } = await load(config('endpoint-sated'))
+    assert.equal(endpoints[0]?.name, 'a')
+  })
+})
+
 describe('an entry', () => {
   const entry = (lines: string): string => `plugins:\n  araldo.endpoints.endpoint:\n    - ${lines}\nroutes: {}\n`
   for (const [name, lines, expected] of [
@@ -56,7 +72,7 @@ describe('an entry', () => {
   it('of an unknown type says how types are added, and nothing follows from it', async () => {
     const text = withParameters('anything: goes\nname2: x', 'endpoint-kafka')
     assert.deepEqual(await problems(text), [
-      "4:11 error: endpoint 'e': id: no endpoint type is 'endpoint-kafka'; there are 'endpoint-mock', 'endpoint-in', 'endpoint-out', 'endpoint-picky', 'endpoint-plain', 'endpoint-durable', 'endpoint-asking' and 'endpoint-clients' (endpoint types are added by installing a package that brings them, or by a path such as './my-type.js' as the id)",
+      "4:11 error: endpoint 'e': id: no endpoint type is 'endpoint-kafka'; there are 'endpoint-mock', 'endpoint-in', 'endpoint-out', 'endpoint-needy', 'endpoint-sated', 'endpoint-picky', 'endpoint-plain', 'endpoint-durable', 'endpoint-asking' and 'endpoint-clients' (endpoint types are added by installing a package that brings them, or by a path such as './my-type.js' as the id)",
     ])
   })
 

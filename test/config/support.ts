@@ -99,6 +99,8 @@ export function registries(): PluginRegistries {
     endpointType('endpoint-out', nothing, {
       capabilities: () => ({ source: null, target: { ...TARGET, topics: false } }),
     }),
+    endpointType('endpoint-needy', nothing, { packages: { ajv: '8', 'no-such-package': '5' } }),
+    endpointType('endpoint-sated', nothing, { packages: { ajv: '8' } }),
     picky,
     ...ends,
   ]) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DEFAULT_CONCURRENCY } from '../../lib/guarantee.ts'
+import { DEFAULT_CONCURRENCY } from '../../lib/delivery/guarantee.ts'
 import { until } from '../support/wait.ts'
 import { compare, decode, Receipts } from './support/message.ts'
 import { Proxy } from './support/proxy.ts'

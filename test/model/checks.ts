@@ -1,6 +1,6 @@
 /** What must be so after each step, when all is well again, and at the end. */
 import assert from 'node:assert/strict'
-import type { Lane } from '../../lib/lane.ts'
+import type { Lane } from '../../lib/delivery/lane.ts'
 import { settleDown } from './clock.ts'
 import type { Fed, ReferenceLane } from './reference.ts'
 import type { World } from './world.ts'

@@ -1,6 +1,6 @@
 /** What may happen to a relay, in any order: as fast-check makes it up, and as it is done to the world. */
 import fc from 'fast-check'
-import { OVERFLOWS } from '../../lib/guarantee.ts'
+import { OVERFLOWS } from '../../lib/delivery/guarantee.ts'
 import { settleDown } from './clock.ts'
 import { ANSWER_NAMES, BEHAVIOURS } from './ends.ts'
 import type { LaneSetup } from './reference.ts'

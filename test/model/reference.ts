@@ -4,7 +4,7 @@
  * one, answers, loses its link) and says whether that was allowed, and what must be so afterwards.
  */
 import assert from 'node:assert/strict'
-import type { Guarantee, Overflow } from '../../lib/guarantee.ts'
+import type { Guarantee, Overflow } from '../../lib/delivery/guarantee.ts'
 import type { DropReason } from '../../lib/types.ts'
 import { Line, type Place } from './line.ts'
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { Lane } from '../../lib/lane.ts'
+import { Lane } from '../../lib/delivery/lane.ts'
 import { compileSteps } from '../../lib/steps.ts'
 import { contextOf, counting, deliveryOf, TestEndpoint } from '../support/core.ts'
 import { temporaryFolder } from '../support/process.ts'

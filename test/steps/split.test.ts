@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { errors } from '../../lib/errors.ts'
-import { Parts } from '../../lib/stage.ts'
+import { Parts } from '../../lib/delivery/stage.ts'
 import { codeOf, laneOf, step } from './support.ts'
 
 describe('split', () => {

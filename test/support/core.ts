@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { Endpoint, type EndpointContext } from '../../lib/endpoint.ts'
-import { defaultDelivery, type DeliveryConfig } from '../../lib/guarantee.ts'
+import { defaultDelivery, type DeliveryConfig } from '../../lib/delivery/guarantee.ts'
 import type { Marshaller, Message, MessageInit } from '../../lib/message.ts'
 import type { Capabilities, Settle, SourceCapabilities } from '../../lib/types.ts'
 

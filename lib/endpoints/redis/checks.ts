@@ -2,13 +2,12 @@
 import type { OptionIssue } from '../../endpoint.ts'
 import { reasonOf } from '../../errors.ts'
 import { parseAddress, parseUrl } from './address.ts'
-import type { ServerOptions, TlsOptions } from './options.ts'
+import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
+import { checkTls } from '../common/tls.ts'
+import type { ServerOptions } from './options.ts'
 
 /** Each of these says which server it is; the others say how to reach the one of url, host and port. */
 const PLACES = ['connection', 'url', 'cluster', 'sentinel'] as const
-
-/** `[which, what must not stand beside it, why]` */
-export type Exclusion<Key> = readonly [Key, readonly Key[], string]
 
 const EXCLUSIONS: readonly Exclusion<keyof ServerOptions>[] = [
   [
@@ -21,23 +20,6 @@ const EXCLUSIONS: readonly Exclusion<keyof ServerOptions>[] = [
   ['cluster', ['db'], 'a cluster has one database'],
   ['sentinel', ['host', 'port'], 'the sentinels know where the master is'],
 ]
-
-/** What must not stand beside what. */
-export function* checkExclusions<Options extends object>(
-  options: Options,
-  exclusions: readonly Exclusion<keyof Options & string>[],
-): Iterable<OptionIssue> {
-  for (const [key, excluded, why] of exclusions) {
-    if (!isSet(options, key)) continue
-    for (const path of excluded) {
-      if (isSet(options, path)) yield { path, message: `excludes '${key}': ${why}` }
-    }
-  }
-}
-
-function isSet<Options extends object>(options: Options, key: keyof Options): boolean {
-  return options[key] !== undefined && options[key] !== false
-}
 
 /** Errors that the schema cannot say. */
 export function* checkServer(options: ServerOptions): Iterable<OptionIssue> {
@@ -78,20 +60,5 @@ function* checkUrl(url: string, { username, password, db, tls }: ServerOptions):
   if (parsed.tls && tls === false) yield { path: 'tls', message: 'the url says TLS: write redis:// to go without' }
   if (!parsed.tls && tls !== undefined && tls !== false) {
     yield { path: 'tls', message: 'the url says no TLS: write rediss://' }
-  }
-}
-
-function* checkTls(path: string, tls: boolean | TlsOptions | undefined): Iterable<OptionIssue> {
-  if (typeof tls !== 'object' || (tls.cert === undefined) === (tls.key === undefined)) return
-  const [there, missing] = tls.cert === undefined ? ['key', 'cert'] : ['cert', 'key']
-  yield { path, message: `'${there}' needs '${missing}' beside it` }
-}
-
-/** What is wrong with an option, where its reader throws. */
-export function* problemOf(path: string, attempt: () => unknown): Iterable<OptionIssue> {
-  try {
-    attempt()
-  } catch (error) {
-    yield { path, message: reasonOf(error) }
   }
 }

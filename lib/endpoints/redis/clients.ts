@@ -10,7 +10,7 @@ import { clusterClient, type ClusterUse } from './cluster.ts'
 import { connectionName, DEFAULT_PORT, NODE, ONCE, type OpenClient } from './client.ts'
 import { MasterConnector } from './connector.ts'
 import type { ClusterOptions, SentinelOptions, ServerOptions } from './options.ts'
-import { tlsOptions } from './tls.ts'
+import { tlsOptions } from '../common/tls.ts'
 
 const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_SENTINEL_PORT = 26_379

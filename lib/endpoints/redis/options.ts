@@ -1,15 +1,7 @@
 /** Floor 3. The parameters that say which server an endpoint of Redis is at. Durations in milliseconds. */
 import { duration } from '../../schema.ts'
 import type { JsonSchema } from '../../types.ts'
-
-/** Files are relative to the config's folder; what begins with `-----BEGIN` is the PEM text itself. */
-export interface TlsOptions {
-  readonly ca?: string
-  readonly cert?: string
-  readonly key?: string
-  readonly servername?: string
-  readonly 'reject-unauthorized'?: boolean
-}
+import { type TlsOptions, tlsSchema as tls } from '../common/tls.ts'
 
 export interface ClusterOptions {
   /** `host:port` of some nodes; the others are found through them. */
@@ -75,27 +67,6 @@ const addresses = (description: string): JsonSchema => ({
   items: { type: 'string', minLength: 1 },
   description,
 })
-
-const tls: JsonSchema = {
-  anyOf: [
-    { type: 'boolean' },
-    {
-      type: 'object',
-      properties: {
-        ca: { type: 'string', minLength: 1, description: 'The authority to trust: a file, or its PEM text.' },
-        cert: { type: 'string', minLength: 1, description: "The client's certificate: a file, or its PEM text." },
-        key: { type: 'string', minLength: 1, description: "The client's key: a file, or its PEM text." },
-        servername: { type: 'string', minLength: 1, description: 'The name that the certificate must be for.' },
-        'reject-unauthorized': {
-          type: 'boolean',
-          description:
-            'true if left out. false accepts any certificate: whoever is on the way can read and change everything.',
-        },
-      },
-    },
-  ],
-  description: 'true, or the certificates.',
-}
 
 const natMap: JsonSchema = {
   type: 'object',

@@ -8,7 +8,7 @@
 import type { FastifyReply } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import { errors } from '../../errors.ts'
-import type { Lane, Outcome, Trace } from '../../lane.ts'
+import type { Lane, Outcome, Trace } from '../../delivery/lane.ts'
 import type { RelayView } from '../../view.ts'
 import type { Show } from '../text.ts'
 import { snapshotOf } from './snapshot.ts'

@@ -1,7 +1,7 @@
 /** Floor 3. What the console shows once a second: endpoints with their states, lanes with their ledgers. */
 import type { Figures } from '../../endpoint.ts'
-import type { Guarantee } from '../../guarantee.ts'
-import type { OutboxView } from '../../outbox.ts'
+import type { Guarantee } from '../../delivery/guarantee.ts'
+import type { OutboxView } from '../../delivery/outbox.ts'
 import type { LedgerSnapshot } from '../../ledger.ts'
 import type { EndpointState } from '../../types.ts'
 import type { EndpointView, LaneView, RelayView } from '../../view.ts'

@@ -1,7 +1,8 @@
 /** Floor 3. What an endpoint's options mean together: mistakes that no schema can name, and what they make it capable of. */
 import type { OptionIssue } from '../../../endpoint.ts'
 import type { Capabilities } from '../../../types.ts'
-import { checkExclusions, checkServer, type Exclusion, problemOf } from '../checks.ts'
+import { checkExclusions, type Exclusion, problemOf } from '../../common/checks.ts'
+import { checkServer } from '../checks.ts'
 import { mayHear, subscriptionsOf } from './channels.ts'
 import { matches } from './glob.ts'
 import type { RedisOptions } from './options.ts'

@@ -3,8 +3,9 @@ import { abortable, within } from '../../../deadline.ts'
 import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
+import { Refusals } from '../../common/refusals.ts'
+import type { Lease } from '../../common/shared.ts'
 import { plainError } from '../client.ts'
-import type { Lease } from '../shared.ts'
 import { subscriptionsOf } from './channels.ts'
 import type { RedisOptions } from './options.ts'
 import type { PublishCommand, Publisher, Sender } from './publisher.ts'
@@ -14,8 +15,6 @@ import { topicOf } from './topic.ts'
 
 /** How long the end waits for the server to confirm that nothing more will come (milliseconds). */
 const UNSUBSCRIBE_TIMEOUT = 1_000
-/** What a server refuses is counted, and logged at most once in so many milliseconds. */
-const REFUSED_LOG_INTERVAL = 1_000
 
 export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
   declare readonly counters: Endpoint['counters'] & {
@@ -28,10 +27,9 @@ export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
   readonly #command: PublishCommand
   readonly #topicOf: ((message: Message) => string) | undefined
   readonly #interest: Interest
+  readonly #refusals = new Refusals(this.log, 'Redis refused what was published')
   #publisher: Lease<Publisher> | undefined
   #subscriber: Lease<Subscriber> | undefined
-  #refusedLogged = -Infinity
-  #refusedSince = 0
 
   constructor(context: EndpointContext<RedisOptions>, server: SharedServer) {
     super(context)
@@ -87,12 +85,7 @@ export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
 
   onRefused(error: Error): void {
     this.counters.refused++
-    this.#refusedSince++
-    const now = performance.now()
-    if (now - this.#refusedLogged < REFUSED_LOG_INTERVAL) return
-    this.log.warn({ reason: plainError(error).message, count: this.#refusedSince }, 'Redis refused what was published')
-    this.#refusedLogged = now
-    this.#refusedSince = 0
+    this.#refusals.add(plainError(error).message)
   }
 
   onUnanswered(): void {

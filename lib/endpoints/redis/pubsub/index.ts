@@ -1,7 +1,8 @@
 /** Floor 3. `endpoint-redis`: Redis Pub/Sub, on a server, under Sentinel or in a cluster. */
 import type { FastifyInstance } from 'fastify'
 import { defineEndpoint, type EndpointContext } from '../../../endpoint.ts'
-import { checkFiles, clientsFor, keyOf } from '../server.ts'
+import { checkTlsFiles } from '../../common/tls.ts'
+import { clientsFor, keyOf } from '../server.ts'
 import { hears } from './channels.ts'
 import { capabilities, check } from './checks.ts'
 import { RedisEndpoint } from './endpoint.ts'
@@ -21,7 +22,7 @@ export const endpointRedis = defineEndpoint<RedisOptions>({
 })
 
 async function plugin(scope: FastifyInstance, context: EndpointContext<RedisOptions>): Promise<void> {
-  await checkFiles(context)
+  await checkTlsFiles(context, context.options.tls, context.options.sentinel?.tls)
   const { options } = context
   // The channels of sharded Pub/Sub are on the nodes that have their slots.
   const open = clientsFor(scope, context, options.sharded)

@@ -8,7 +8,7 @@ import { type Cluster, Command, Redis } from 'ioredis'
 import { errors } from '../../../errors.ts'
 import { isErrorReply } from '../client.ts'
 import { Connection, type ConnectionInit } from '../connection.ts'
-import { Cork } from '../cork.ts'
+import { Cork } from '../../common/cork.ts'
 
 /** Who publishes, and is told what became of it. */
 export interface Sender {

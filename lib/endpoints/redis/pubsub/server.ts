@@ -1,7 +1,7 @@
 /** Floor 3. What the endpoints that name one server share: a connection to publish with and one to subscribe with. */
 import type { OpenClient } from '../client.ts'
 import type { ConnectionInit } from '../connection.ts'
-import { Shared } from '../shared.ts'
+import { Shared } from '../../common/shared.ts'
 import { Publisher } from './publisher.ts'
 import { Subscriber } from './subscriber.ts'
 

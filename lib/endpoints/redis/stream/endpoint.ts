@@ -10,8 +10,9 @@ import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
 import type { Settle } from '../../../types.ts'
+import { Refusals } from '../../common/refusals.ts'
+import type { Lease, Shared } from '../../common/shared.ts'
 import { type OpenClient, plainError } from '../client.ts'
-import type { Lease, Shared } from '../shared.ts'
 import { Acks } from './acks.ts'
 import type { Sender } from './add.ts'
 import { streamsOf } from './checks.ts'
@@ -28,8 +29,6 @@ import type { Writer } from './writer.ts'
 
 /** How long the end waits for the last acknowledgements (milliseconds). */
 const ACK_TIMEOUT = 500
-/** What a server refuses is counted, and logged at most once in so many milliseconds. */
-const REFUSED_LOG_INTERVAL = 1_000
 
 /** What endpoints of one server have in common, and how each gets a connection of its own. */
 export interface StreamServer {
@@ -73,11 +72,10 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
   readonly #acks: Acks
   readonly #intake: Intake
   readonly #groups: Groups
+  readonly #refusals = new Refusals(this.log, 'Redis refused what was written')
   #writer: Lease<Writer> | undefined
   #reading: Reading | undefined
   #isQuiet = false
-  #refusedLogged = -Infinity
-  #refusedSince = 0
 
   constructor(context: EndpointContext<StreamOptions>, server: StreamServer) {
     super(context)
@@ -245,12 +243,7 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
 
   onRefused(error: Error): void {
     this.counters.refused++
-    this.#refusedSince++
-    const now = performance.now()
-    if (now - this.#refusedLogged < REFUSED_LOG_INTERVAL) return
-    this.log.warn({ reason: plainError(error).message, count: this.#refusedSince }, 'Redis refused what was written')
-    this.#refusedLogged = now
-    this.#refusedSince = 0
+    this.#refusals.add(plainError(error).message)
   }
 
   onUnanswered(): void {

@@ -4,7 +4,7 @@
  * Redis tells a new one of it.
  */
 import type { Message } from '../../../message.ts'
-import type { OutboxBounds } from '../../../outbox.ts'
+import type { OutboxBounds } from '../../../delivery/outbox.ts'
 
 /** One entry. */
 export class Held {

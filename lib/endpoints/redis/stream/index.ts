@@ -1,8 +1,9 @@
 /** Floor 3. `endpoint-redis-stream`: Redis Streams with consumer groups, on a server, under Sentinel or in a cluster. */
 import type { FastifyInstance } from 'fastify'
 import { defineEndpoint, type EndpointContext } from '../../../endpoint.ts'
-import { checkFiles, clientsFor, keyOf } from '../server.ts'
-import { Shared } from '../shared.ts'
+import { Shared } from '../../common/shared.ts'
+import { checkTlsFiles } from '../../common/tls.ts'
+import { clientsFor, keyOf } from '../server.ts'
 import { capabilities, check, hears } from './checks.ts'
 import { StreamEndpoint, type StreamServer } from './endpoint.ts'
 import { schema, type StreamOptions } from './options.ts'
@@ -21,7 +22,7 @@ export const endpointRedisStream = defineEndpoint<StreamOptions>({
 })
 
 async function plugin(scope: FastifyInstance, context: EndpointContext<StreamOptions>): Promise<void> {
-  await checkFiles(context)
+  await checkTlsFiles(context, context.options.tls, context.options.sentinel?.tls)
   const { options } = context
   // A stream is on the node that has its slot.
   const open = clientsFor(scope, context, true)

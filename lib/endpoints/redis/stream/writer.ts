@@ -10,7 +10,7 @@ import { errors } from '../../../errors.ts'
 import type { Settle } from '../../../types.ts'
 import { isErrorReply } from '../client.ts'
 import { Connection, type ConnectionInit } from '../connection.ts'
-import { Cork } from '../cork.ts'
+import { Cork } from '../../common/cork.ts'
 import { Add, type Adder, type Addition, bytesOf, refusalOf, type Sender } from './add.ts'
 
 /** At most so many messages and bytes wait for an answer. */
