@@ -17,7 +17,7 @@ const MESSAGES = scaled(200, 5_000)
 const WINDOW = 32
 const AGAIN = 50
 
-/** A page as docs/websocket.md would have it: what has no answer is sent again, on the next connection too. */
+/** A page as docs/connectors/websocket.md would have it: what has no answer is sent again, on the next connection too. */
 class Sender {
   readonly acknowledged = new Set<number>()
   resent = 0

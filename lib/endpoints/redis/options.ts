@@ -71,14 +71,14 @@ const addresses = (description: string): JsonSchema => ({
 const natMap: JsonSchema = {
   type: 'object',
   additionalProperties: { type: 'string', minLength: 1 },
-  description: 'From the host:port that a server announces to the host:port that it is reached by.',
+  description: 'From the `host:port` that a server announces to the `host:port` that it is reached by.',
 }
 
 const cluster: JsonSchema = {
   type: 'object',
   required: ['nodes'],
   properties: {
-    nodes: addresses('host:port of some nodes; the others are found through them.'),
+    nodes: addresses('`host:port` of some nodes; the others are found through them.'),
     'nat-map': natMap,
     'dns-lookup': {
       type: 'boolean',
@@ -92,7 +92,7 @@ const cluster: JsonSchema = {
       description: 'How long one node may take to describe the cluster before the next is asked.',
     }),
   },
-  description: 'A Redis Cluster.',
+  description: 'In place of `url`: a Redis Cluster.',
 }
 
 const sentinel: JsonSchema = {
@@ -100,7 +100,7 @@ const sentinel: JsonSchema = {
   required: ['name', 'nodes'],
   properties: {
     name: { type: 'string', minLength: 1, description: 'What the sentinels call the master.' },
-    nodes: addresses('host:port of some sentinels; the others are found through them.'),
+    nodes: addresses('`host:port` of some sentinels; the others are found through them.'),
     username: { type: 'string', minLength: 1, description: "The sentinels' own." },
     password: { type: 'string', minLength: 1, description: "The sentinels' own." },
     tls: { ...tls, description: 'For the connections to the sentinels: true, or the certificates.' },
@@ -112,22 +112,24 @@ const sentinel: JsonSchema = {
         'Whether the sentinels are listened to: a failover is noticed even if the old master stays reachable.',
     },
   },
-  description: 'A master that sentinels watch.',
+  description: 'In place of `url`: a master that sentinels watch.',
 }
 
 /** The properties of a schema whose options are {@link ServerOptions}. */
 export const serverProperties = {
-  url: { type: 'string', minLength: 1, description: 'redis://user:password@host:6379/0; rediss:// for TLS.' },
-  host: { type: 'string', minLength: 1, description: '127.0.0.1 if there is no url either.' },
+  url: { type: 'string', minLength: 1, description: '`redis://user:password@host:6379/0`; `rediss://` for TLS.' },
+  host: { type: 'string', minLength: 1, description: 'In place of `url`; 127.0.0.1 if there is neither.' },
   port: { type: 'integer', minimum: 1, maximum: 65_535, description: '6379 if left out.' },
   tls,
-  username: { type: 'string', minLength: 1, description: 'Of the ACL; without it, the default user.' },
-  password: { type: 'string', minLength: 1, description: 'Best as ${REDIS_PASSWORD} or ${file:…}.' },
+  username: { type: 'string', minLength: 1, description: 'A user of the ACL; the default user if left out.' },
+  password: { type: 'string', minLength: 1, description: 'Best as `${REDIS_PASSWORD}` or `${file:…}`.' },
   db: { type: 'integer', minimum: 0, description: 'The number of the database; 0 if left out.' },
   connection: {
     type: 'string',
     minLength: 1,
-    description: "A connection of the application's @fastify/redis: its namespace, or default for the one without.",
+    description:
+      "In place of a server: a connection of the application's @fastify/redis, by its namespace; `default` is " +
+      'fastify.redis itself.',
   },
   cluster,
   sentinel,

@@ -33,20 +33,22 @@ export const schema: JsonSchema = {
     path: {
       type: 'string',
       pattern: '^/',
-      description: 'Where browsers connect, as a Fastify route: /ws, /rooms/:room.',
+      description: 'Where browsers connect, as a Fastify route: `/ws`, `/rooms/:room`.',
     },
     topic: {
       type: 'string',
       minLength: 1,
       description:
-        'As a target: only clients whose path is this get a message, as in /rooms/{headers.param_room}; * is everyone. ' +
+        'As a target: only clients whose path is this get a message, as in `/rooms/{headers.param_room}`; `*` is everyone. ' +
         'Without it everyone gets it.',
     },
     origins: {
       type: 'array',
       minItems: 1,
       items: { type: 'string' },
-      description: "Whose pages may connect: https://app.example.com, or * for all. Without it, only this host's own.",
+      description:
+        "Whose pages may connect: `https://app.example.com`, or `*` for all. Without it, only this host's own. A program that " +
+        'sends no Origin passes.',
     },
     'max-payload': size({
       minimum: 1,
@@ -74,7 +76,8 @@ export const schema: JsonSchema = {
     'on-invalid': {
       enum: ['close', 'drop'],
       default: 'close',
-      description: 'What happens to a client that sends what the marshaller cannot decode: closed, or only not heard.',
+      description:
+        'What happens to a client that sends what the marshaller cannot decode: it is closed, or only not heard.',
     },
     echo: {
       type: 'boolean',
@@ -85,7 +88,7 @@ export const schema: JsonSchema = {
       enum: ['allowed', 'required'],
       default: 'allowed',
       description:
-        'Which clients are told what became of their messages (araldo.v1): those that ask for it, or, with required, ' +
+        'Which clients are told what became of their messages (`araldo.v1`): those that ask for it, or, with `required`, ' +
         'all, and others are refused. Only the latter lets lanes promise at least once.',
     },
     'max-in-flight': {
@@ -94,12 +97,13 @@ export const schema: JsonSchema = {
       maximum: 100_000,
       default: 256,
       description:
-        'A client of araldo.v1 is not read from while so many of its messages, or `limit` bytes, have no answer yet.',
+        'A client of `araldo.v1` is not read from while so many of its messages, or `limit` bytes, have no answer yet.',
     },
     'permessage-deflate': {
       type: 'boolean',
       default: false,
-      description: 'Whether browsers may compress. Costs memory and processor time for every client.',
+      description:
+        'Whether browsers may compress. For small messages that costs far more processor time than it saves bytes.',
     },
     limit: size({
       minimum: 4 * 1024,

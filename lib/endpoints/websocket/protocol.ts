@@ -1,6 +1,6 @@
 /**
  * Floor 3. The subprotocol `araldo.v1`: messages with ids that are answered, as JSON in text frames. What clients send
- * is read here, what they are sent is written here; docs/websocket.md is the specification.
+ * is read here, what they are sent is written here; docs/connectors/websocket.md is the specification.
  *
  *     client   {"type":"session","session":"…"}                      once, before the first message; may be left out
  *              {"type":"message","id":"…","key"?,"headers"?,"body":…}

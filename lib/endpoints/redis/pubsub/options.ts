@@ -19,12 +19,13 @@ export const schema: JsonSchema = {
     sharded: {
       type: 'boolean',
       default: false,
-      description: 'Sharded Pub/Sub (SSUBSCRIBE, SPUBLISH; Redis 7 or newer).',
+      description:
+        'Sharded Pub/Sub (SSUBSCRIBE, SPUBLISH; Redis 7 or newer): channels stay on the node that owns them.',
     },
-    channel: name('Subscribed to, and published to where there is no topic.'),
-    channels: names('Subscribed to.'),
-    pattern: name('Subscribed to with PSUBSCRIBE: orders.*'),
-    patterns: names('Subscribed to with PSUBSCRIBE.'),
-    topic: name('The channel to publish to, as in orders.{key}; {topic} is the topic of the message.'),
+    channel: name('The channel to subscribe to, and to publish to where there is no `topic`.'),
+    channels: names('The channels to subscribe to.'),
+    pattern: name('Channels to subscribe to with PSUBSCRIBE: `orders.*`.'),
+    patterns: names('Several of these.'),
+    topic: name('The channel to publish to, as in `orders.{key}`; `{topic}` is the topic of the message.'),
   },
 }

@@ -26,8 +26,8 @@ export const schema: JsonSchema = {
   type: 'object',
   properties: {
     ...serverProperties,
-    stream: name('The stream to read, and to write to where there is no topic.'),
-    streams: { ...names('The streams to read.'), maxItems: 100 },
+    stream: name('The stream to read, and to write to where there is no `topic`.'),
+    streams: { ...names('The streams to read; of a cluster, only those of one hash tag.'), maxItems: 100 },
     group: { ...name('The consumer group; made where there is none.'), default: 'araldo' },
     consumer: name(
       "This relay's name within the group, unlike any other's and the same after a restart; the host's name and the endpoint's, if left out.",
@@ -36,7 +36,8 @@ export const schema: JsonSchema = {
       type: 'string',
       pattern: '^(\\$|\\d+(-\\d+)?)$',
       default: '0',
-      description: 'Where a group begins that there was none of: 0 for the oldest entry, $ for what comes, or an id.',
+      description:
+        'Where a group begins that there was none of: `0` for the oldest entry, `$` for what comes from now on, or an id.',
     },
     'claim-after': duration({
       minimum: 100,
@@ -56,7 +57,7 @@ export const schema: JsonSchema = {
       ...name('The field that holds the payload; the other fields are headers.'),
       default: DEFAULT_PAYLOAD_FIELD,
     },
-    topic: name('The stream to write to, as in orders.{key}; {topic} is the topic of the message.'),
+    topic: name('The stream to write to, as in `orders.{key}`; `{topic}` is the topic of the message.'),
     'max-length': {
       type: 'integer',
       minimum: 1,
