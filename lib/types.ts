@@ -34,6 +34,11 @@ export interface SourceCapabilities {
 export interface TargetCapabilities {
   /** Its peer confirms what it took: `send` is given a `settle` to call. */
   readonly confirm: boolean
+  /**
+   * What is sent over one link arrives in the order in which it was sent, so that messages without a key need not wait
+   * for the confirmation of those before them.
+   */
+  readonly pipelined?: boolean
   /** Headers reach the peer. */
   readonly headers: boolean
   /** A message's topic decides where in the endpoint it goes. */

@@ -7,6 +7,7 @@ import { type Clock, Dispatcher } from './dispatcher.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { reasonOf } from '../errors.ts'
 import { DEFAULT_CONCURRENCY, DEFAULT_RETRY } from './guarantee.ts'
+import { isPipelined } from './handover.ts'
 import { HOPS_HEADER } from '../hops.ts'
 import { Message } from '../message.ts'
 import { OutboxEntry } from './outbox.ts'
@@ -48,9 +49,11 @@ interface Letter {
 export class DeadLetters {
   readonly #endpoint: Endpoint
   readonly #dispatcher: Dispatcher<Letter>
+  readonly #isPipelined: boolean
 
   constructor({ endpoint, clock, onWritten, onRefused }: DeadLettersInit) {
     this.#endpoint = endpoint
+    this.#isPipelined = isPipelined(endpoint)
     this.#dispatcher = new Dispatcher<Letter>({
       target: endpoint,
       bounds: { messages: Infinity, bytes: Infinity },
@@ -80,7 +83,8 @@ export class DeadLetters {
       id: message.id,
       time: message.time,
     })
-    this.#dispatcher.outbox.push(new OutboxEntry({ entry, message: letter }, entry.key, entry.size))
+    const item = { entry, message: letter }
+    this.#dispatcher.outbox.push(new OutboxEntry(item, entry.key, entry.size, this.#isPipelined))
     this.#dispatcher.pump()
   }
 

@@ -8,11 +8,11 @@ import { type Clock, Dispatcher, isOfTheLink } from './dispatcher.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from '../errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
-import type { Fate, Target } from './handover.ts'
+import { type Fate, isPipelined, type Target } from './handover.ts'
 import { Hold, type Holdable } from './hold.ts'
 import type { Marshaller } from '../message.ts'
 import { OutboxEntry } from './outbox.ts'
-import { orderOf, type Parcel, sizeOf } from './parcel.ts'
+import { type Parcel, sizeOf } from './parcel.ts'
 import type { Expiry } from '../steps/expiry.ts'
 import { Sweep } from '../steps/sweep.ts'
 import type { DropReason, EndpointState } from '../types.ts'
@@ -60,11 +60,13 @@ export class Delivery {
   #isClosed = false
   readonly #onEmpty: (() => void)[] = []
   readonly #sweep: Sweep<Parcel> | undefined
+  readonly #isPipelined: boolean
   readonly #hold: Hold
 
   constructor(init: DeliveryInit) {
     this.#init = init
     this.#hold = new Hold(init.holdable)
+    this.#isPipelined = isPipelined(init.target)
     const { target, config, clock, expiry, deadLetters: endpoint, onDeadLetterRefused: onRefused } = init
     this.#dispatcher = new Dispatcher<Parcel>({
       target,
@@ -136,7 +138,7 @@ export class Delivery {
       this.addDead(parcel, error)
       return
     }
-    const entry = new OutboxEntry(parcel, orderOf(parcel), size)
+    const entry = this.#entryOf(parcel, size)
     this.#enqueue(entry, undefined)
     this.#dispatcher.pump()
     this.#sweep?.schedule()
@@ -146,7 +148,7 @@ export class Delivery {
   /** Takes in a parcel that cannot be sent at all: it goes to the dead letters at once, whatever its target does. */
   addDead(parcel: Parcel, error: unknown): void {
     if (this.#deadLetters === undefined) this.#init.onEnd(parcel, dropReasonOf(error), error)
-    else this.#enqueue(new OutboxEntry(parcel, orderOf(parcel), sizeOf(parcel.message)), { error })
+    else this.#enqueue(this.#entryOf(parcel, sizeOf(parcel.message)), { error })
   }
 
   /** Takes in a parcel that the target threw at. The outbox is empty. */
@@ -231,9 +233,15 @@ export class Delivery {
   }
 
   #enter(parcel: Parcel): Entry {
-    const entry = new OutboxEntry(parcel, orderOf(parcel), sizeOf(parcel.message))
+    const entry = this.#entryOf(parcel, sizeOf(parcel.message))
     this.#entries.add(entry)
     return entry
+  }
+
+  /** Order is kept by the key, strictly; without one by the topic that it came from, as well as the target keeps it. */
+  #entryOf(parcel: Parcel, size: number): Entry {
+    const { key } = parcel.message
+    return new OutboxEntry(parcel, key ?? parcel.from, size, key === undefined && this.#isPipelined)
   }
 
   /** Takes out what has to go for an entry of this size to fit, as far as it may go. */

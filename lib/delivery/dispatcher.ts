@@ -1,6 +1,6 @@
 /**
- * Floor 2. An outbox and what empties it: sends what waits while the target can take it, in order per key, with a
- * bounded number in flight, and tries again what failed.
+ * Floor 2. An outbox and what empties it: sends what waits while the target can take it, in order, with a bounded
+ * number in flight, and tries again what failed.
  */
 import type { ThrottleConfig } from '../config/steps.ts'
 import { Deadlines } from '../deadlines.ts'
@@ -162,6 +162,7 @@ export class Dispatcher<Item> {
     } else {
       this.#init.onRetry?.()
       const { retry, clock } = this.#init
+      this.outbox.hold(entry)
       this.#held.add(entry, delayAfter(entry.attempts, retry, clock.random))
     }
     if (this.#onAnswer.length > 0) this.#tellAnswered()

@@ -17,6 +17,11 @@ export type Fate = 'delivered' | 'refused' | 'unknown'
 /** The part of an endpoint that messages are handed to. */
 export type Target = Pick<Endpoint, 'name' | 'capabilities' | 'ready' | 'onReady' | 'onState' | 'send'>
 
+/** Whether messages may follow one another without waiting for its answers, and arrive in order all the same. */
+export function isPipelined({ capabilities }: Pick<Target, 'capabilities'>): boolean {
+  return capabilities.target?.confirm === true && capabilities.target.pipelined === true
+}
+
 /** @param error what the target said; undefined for a message that is delivered. Must not throw. */
 export type OnEnd<Item> = (item: Item, fate: Fate, error: unknown) => void
 

@@ -1,5 +1,6 @@
 /**
- * Floor 1. A lane's bounded queue: in order per key, one in flight per key, other keys go on.
+ * Floor 1. A lane's bounded queue: in order per key, one in flight per key, other keys go on. Entries that are
+ * *pipelined* follow one another without waiting for answers, in order, until one is held.
  *
  * An entry is *waiting* (queued), *in flight* (handed to the target), or *held* (failed, and to be tried again after a
  * while: its key waits with it). All three count against the bounds, so that what the queue says it holds is what the
@@ -31,34 +32,47 @@ export class OutboxEntry<Item> {
   readonly key: string
   /** Bytes that it counts for. */
   readonly size: number
+  /** It may be in flight together with others of its key. Keys of such entries are not those of others. */
+  readonly pipelined: boolean
   /** Times that it was handed to the target. */
   attempts = 0
   /** @internal Its place by age. */ number = 0
+  /** @internal */ isHeld = false
   /** @internal */ queue: KeyQueue<Item> | undefined
   /** @internal */ nextInKey: OutboxEntry<Item> | undefined
   /** @internal */ older: OutboxEntry<Item> | undefined
   /** @internal */ newer: OutboxEntry<Item> | undefined
 
-  constructor(item: Item, key: string, size: number) {
+  constructor(item: Item, key: string, size: number, pipelined = false) {
     this.item = item
     this.key = key
     this.size = size
+    this.pipelined = pipelined
   }
 }
 
-/** The entries of one key that wait, oldest first. `busy` while one of the key is in flight or held. */
+/** The entries of one key that wait, oldest first. */
 class KeyQueue<Item> {
   readonly key: string
   head: OutboxEntry<Item> | undefined
   tail: OutboxEntry<Item> | undefined
-  busy = false
+  /** Entries of the key that are in flight or held. */
+  busy = 0
+  held = 0
+  readonly pipelined: boolean
   /** In the list of keys that could go next. */
   listed = false
   nextReady: KeyQueue<Item> | undefined
   previousReady: KeyQueue<Item> | undefined
 
-  constructor(key: string) {
+  constructor(key: string, pipelined: boolean) {
     this.key = key
+    this.pipelined = pipelined
+  }
+
+  /** Whether its first entry may go. */
+  get isFree(): boolean {
+    return this.pipelined ? this.held === 0 : this.busy === 0
   }
 }
 
@@ -68,6 +82,7 @@ const MAX_LOOK = 256
 export class Outbox<Item> {
   readonly bounds: OutboxBounds
   readonly #keys = new Map<string, KeyQueue<Item>>()
+  readonly #pipelines = new Map<string, KeyQueue<Item>>()
   /** Waiting entries of all keys by age, for dropping the oldest. */
   #oldest: OutboxEntry<Item> | undefined
   #newest: OutboxEntry<Item> | undefined
@@ -123,10 +138,11 @@ export class Outbox<Item> {
 
   /** Appends an entry. The caller has made sure that it {@link fits}. */
   push(entry: OutboxEntry<Item>): void {
-    let queue = this.#keys.get(entry.key)
+    const queues = entry.pipelined ? this.#pipelines : this.#keys
+    let queue = queues.get(entry.key)
     if (queue === undefined) {
-      queue = new KeyQueue(entry.key)
-      this.#keys.set(entry.key, queue)
+      queue = new KeyQueue(entry.key, entry.pipelined)
+      queues.set(entry.key, queue)
     }
     entry.queue = queue
     entry.number = this.#pushed++
@@ -154,11 +170,20 @@ export class Outbox<Item> {
     this.#unlist(queue)
     const entry = queue.head as OutboxEntry<Item>
     this.#unlinkHead(queue, entry)
-    queue.busy = true
+    queue.busy++
     this.#busy++
     this.#busyBytes += entry.size
     entry.attempts++
+    this.#list(queue)
     return entry
+  }
+
+  /** An entry that was taken will be tried again after a while: nothing of its key goes until it waits again. */
+  hold(entry: OutboxEntry<Item>): void {
+    const queue = entry.queue as KeyQueue<Item>
+    entry.isHeld = true
+    queue.held++
+    if (!queue.isFree) this.#unlist(queue)
   }
 
   /** An entry that was taken, or admitted, has come to its end: its key is free again. Once for each entry. */
@@ -170,19 +195,19 @@ export class Outbox<Item> {
     const { queue } = entry
     if (queue === undefined) return
     entry.queue = undefined
-    queue.busy = false
-    if (queue.head === undefined) this.#keys.delete(queue.key)
+    this.#unhold(queue, entry)
+    queue.busy--
+    if (queue.head === undefined && queue.busy === 0) this.#forget(queue)
     else this.#list(queue)
   }
 
-  /** An entry that was taken waits again, before everything else of its key, and in its place by age. */
+  /** An entry that was taken waits again, before everything of its key that is younger, and in its place by age. */
   retry(entry: OutboxEntry<Item>): void {
     const queue = entry.queue as KeyQueue<Item>
-    entry.nextInKey = queue.head
-    queue.head = entry
-    queue.tail ??= entry
+    this.#linkInKey(queue, entry)
     this.#linkByAge(entry)
-    queue.busy = false
+    this.#unhold(queue, entry)
+    queue.busy--
     this.#busy--
     this.#busyBytes -= entry.size
     this.#list(queue)
@@ -205,13 +230,24 @@ export class Outbox<Item> {
     this.#bytes -= entry.size
     if (queue.head === undefined) {
       this.#unlist(queue)
-      if (!queue.busy) this.#keys.delete(queue.key)
+      if (queue.busy === 0) this.#forget(queue)
     }
     return entry
   }
 
+  #forget(queue: KeyQueue<Item>): void {
+    const queues = queue.pipelined ? this.#pipelines : this.#keys
+    queues.delete(queue.key)
+  }
+
+  #unhold(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): void {
+    if (!entry.isHeld) return
+    entry.isHeld = false
+    queue.held--
+  }
+
   #list(queue: KeyQueue<Item>): void {
-    if (queue.listed || queue.busy || queue.head === undefined) return
+    if (queue.listed || !queue.isFree || queue.head === undefined) return
     queue.listed = true
     queue.previousReady = this.#lastReady
     if (this.#lastReady === undefined) this.#firstReady = queue
@@ -235,6 +271,20 @@ export class Outbox<Item> {
     if (this.#newest === undefined) this.#oldest = entry
     else this.#newest.newer = entry
     this.#newest = entry
+  }
+
+  /** All that wait are younger, but for those that were in flight with it and have come back before. */
+  #linkInKey(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): void {
+    let before: OutboxEntry<Item> | undefined
+    let after = queue.head
+    while (after !== undefined && after.number < entry.number) {
+      before = after
+      after = after.nextInKey
+    }
+    entry.nextInKey = after
+    if (before === undefined) queue.head = entry
+    else before.nextInKey = entry
+    if (after === undefined) queue.tail = entry
   }
 
   /** Looks for its place from the oldest on, where it is but for keys that have waited long: those it may overtake. */

@@ -25,11 +25,6 @@ export interface Parcel {
   readonly sequence?: number
 }
 
-/** What order is kept by: the key, else the topic that the message came from. */
-export function orderOf({ message, from }: Parcel): string {
-  return message.key ?? from
-}
-
 /**
  * Bytes that a message counts for: the larger of what came and what is sent, and its text, which a peer may make as long.
  * @param marshaller of the target, which is about to ask for its bytes: the message keeps them.

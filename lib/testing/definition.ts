@@ -94,7 +94,7 @@ function checkDescriptions({ schema }: EndpointType): void {
 function checkCapabilities({ source, target }: Capabilities): void {
   if (source === null && target === null) fail('capabilities() declares neither a source nor a target')
   checkFlags('source', source, SOURCE)
-  checkFlags('target', target, TARGET, ['clients', 'shared'])
+  checkFlags('target', target, TARGET, ['pipelined', 'clients', 'shared'])
 }
 
 function checkFlags(

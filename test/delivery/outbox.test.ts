@@ -36,6 +36,52 @@ describe('an outbox', () => {
     )
   })
 
+  describe('of entries that are pipelined', () => {
+    const pipelined = (item: number, key = 'a'): OutboxEntry<number> => new OutboxEntry(item, key, 1, true)
+
+    it('gives one behind the other, without an answer to those before', () => {
+      const outbox = new Outbox<number>({ messages: 10, bytes: 100 })
+      const entries = [pipelined(1), pipelined(2), pipelined(3)]
+      for (const entry of entries) outbox.push(entry)
+      assert.deepEqual(
+        entries.map(() => outbox.take()),
+        entries,
+      )
+      assert.equal(outbox.take(), undefined)
+    })
+
+    it('gives them back in their order, in whichever they come back', () => {
+      const outbox = new Outbox<number>({ messages: 10, bytes: 100 })
+      const [first, second, third, fourth] = [pipelined(1), pipelined(2), pipelined(3), pipelined(4)]
+      for (const entry of [first, second, third]) outbox.push(entry)
+      for (let count = 0; count < 3; count++) outbox.take()
+      outbox.push(fourth)
+      for (const entry of [second, third, first]) outbox.retry(entry)
+      const taken = [0, 1, 2, 3].map(() => outbox.take())
+      assert.deepEqual(taken, [first, second, third, fourth])
+    })
+
+    it('gives none while one of the key is held, and goes on with other keys', () => {
+      const outbox = new Outbox<number>({ messages: 10, bytes: 100 })
+      const [held, behind, other] = [pipelined(1), pipelined(2), pipelined(3, 'b')]
+      for (const entry of [held, behind, other]) outbox.push(entry)
+      assert.equal(outbox.take(), held)
+      outbox.hold(held)
+      assert.deepEqual([outbox.take(), outbox.take()], [other, undefined])
+      outbox.retry(held)
+      assert.deepEqual([outbox.take(), outbox.take()], [held, behind])
+    })
+
+    it('gives those of the same key that are not pipelined one at a time', () => {
+      const outbox = new Outbox<number>({ messages: 10, bytes: 100 })
+      const [strict, next, free] = [new OutboxEntry(1, 'a', 1), new OutboxEntry(2, 'a', 1), pipelined(3)]
+      for (const entry of [strict, next, free]) outbox.push(entry)
+      assert.deepEqual([outbox.take(), outbox.take(), outbox.take()], [strict, free, undefined])
+      outbox.done(strict)
+      assert.equal(outbox.take(), next)
+    })
+  })
+
   it('counts what will never be sent, and keeps no key waiting for it', () => {
     const outbox = new Outbox<number>({ messages: 2, bytes: 100 })
     const [dead, live] = [new OutboxEntry(1, 'a', 60), new OutboxEntry(2, 'a', 1)]

@@ -1,9 +1,14 @@
-/** Messages on their way to one endpoint: in order per key, one of a key at a time, so many in all, tried again later. */
+/**
+ * Messages on their way to one endpoint: in order per key, one of a key at a time or many behind one another, so many in
+ * all, tried again later.
+ */
 import assert from 'node:assert/strict'
 import type { Now } from './reference.ts'
 
 export interface Place {
   readonly key: string
+  /** It goes behind those of its key that have no answer yet, unless one of them is to be tried again. */
+  readonly pipelined: boolean
   /** Others of its key wait for it. */
   keepsKey: boolean
   /** `sent` until the endpoint has answered, `held` until it is tried again, `over` when it is not. */
@@ -91,8 +96,16 @@ export class Line<Item extends Place> {
   }
 
   #isNext(place: Item): boolean {
-    const first = this.places.find(({ key, keepsKey }) => keepsKey && key === place.key)
-    return first === place && (place.state === 'waiting' || (place.state === 'held' && place.dueAt <= this.#now().time))
+    const line = this.places.filter((each) => each.key === place.key && each.pipelined === place.pipelined)
+    const first = line.find(({ keepsKey, state }) =>
+      place.pipelined ? state === 'waiting' || state === 'held' : keepsKey,
+    )
+    if (first !== place || (place.pipelined && line.some((each) => this.#isHeld(each)))) return false
+    return place.state === 'waiting' || (place.state === 'held' && !this.#isHeld(place))
+  }
+
+  #isHeld({ state, dueAt }: Item): boolean {
+    return state === 'held' && dueAt > this.#now().time
   }
 
   #delayAfter(tries: number): number {

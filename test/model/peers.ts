@@ -8,6 +8,7 @@ import type { Answer, Fed } from './reference.ts'
 
 export interface TargetSetup {
   readonly confirms: boolean
+  readonly pipelined: boolean
   readonly otherFormat: boolean
 }
 
@@ -45,9 +46,9 @@ export abstract class Peers {
     this.behaves = setups.map(() => 'take')
     this.isDown = setups.map(() => false)
     this.isFull = setups.map(() => false)
-    this.targets = setups.map(({ confirms, otherFormat }, at) => {
+    this.targets = setups.map(({ confirms, otherFormat, pipelined }, at) => {
       const marshaller = counting(otherFormat ? 'other' : 'json')
-      const target = new CountedEndpoint(contextOf(`t${at}`, { confirm: confirms, marshaller }))
+      const target = new CountedEndpoint(contextOf(`t${at}`, { confirm: confirms, pipelined, marshaller }))
       target.onConnect = () => {
         if (this.isDown[at] === true) throw new Error('still down')
       }

@@ -74,20 +74,34 @@ const PAUSE_AT = 0.75
 const RESUME_AT = 0.5
 export const MAPPED = '"m"'
 
+interface ReferenceTarget {
+  readonly confirms: boolean
+  readonly otherFormat: boolean
+  readonly pipelined: boolean
+}
+
 export class ReferenceLane {
   readonly setup: LaneSetup
   readonly source: { readonly number: number; readonly replays: boolean }
-  readonly target: { readonly confirms: boolean; readonly otherFormat: boolean }
+  readonly target: ReferenceTarget
+  /** Where its dead letters go. */
+  readonly dead: ReferenceTarget
   readonly line: Line<Item>
   readonly letters: Line<Item>
   readonly counts: Record<Outcome | 'received' | 'retries', number>
   holds = false
   isClosed = false
 
-  constructor(setup: LaneSetup, source: ReferenceLane['source'], target: ReferenceLane['target'], now: () => Now) {
+  constructor(
+    setup: LaneSetup,
+    source: ReferenceLane['source'],
+    targets: Pick<ReferenceLane, 'target' | 'dead'>,
+    now: () => Now,
+  ) {
     this.setup = setup
     this.source = source
-    this.target = target
+    this.target = targets.target
+    this.dead = targets.dead
     this.line = new Line(setup.concurrency, { minDelay: 100, maxDelay: 1_000 }, now)
     this.letters = new Line(64, { minDelay: 100, maxDelay: 30_000 }, now)
     const zero = { received: 0, retries: 0, delivered: 0, filtered: 0, 'dead-lettered': 0 }
@@ -261,7 +275,7 @@ export class ReferenceLane {
   }
 
   #write({ fed, payload, key, size }: Item): void {
-    this.letters.places.push({ ...this.#item(fed, payload), key, size })
+    this.letters.places.push({ ...this.#item(fed, payload), pipelined: isPipelined(this.dead), key, size })
   }
 
   #admit(item: Item): void {
@@ -305,7 +319,8 @@ export class ReferenceLane {
   #item(fed: Fed, payload: string): Item {
     const { key, topic } = fed
     const size = payload.length + topic.length + (key?.length ?? 0)
-    const place = { key: key ?? topic, keepsKey: true, state: 'waiting' as const, tries: 0, dueAt: 0 }
+    const pipelined = key === undefined && isPipelined(this.target)
+    const place = { key: key ?? topic, pipelined, keepsKey: true, state: 'waiting' as const, tries: 0, dueAt: 0 }
     return { ...place, fed, payload, size, direct: false, dead: undefined, inDoubt: false }
   }
 
@@ -335,6 +350,10 @@ export class ReferenceLane {
 /** What the lane's step does to a message. */
 export function stepOf({ setup }: { readonly setup: LaneSetup }, { number }: { readonly number: number }): string {
   return setup.step === 'map' || number % 3 === 0 ? setup.step : 'none'
+}
+
+function isPipelined({ confirms, pipelined }: ReferenceTarget): boolean {
+  return confirms && pipelined
 }
 
 /** Bytes of all of them. */

@@ -54,9 +54,9 @@ export class World extends Peers {
     this.sources = setup.sources.map(({ replays }, at) => this.#source(at, replays))
     this.lanes = setup.sources.map(({ replays, lanes }, number) =>
       lanes.map((lane) => {
-        const target = setup.targets[lane.to]
-        assert.ok(target)
-        return new ReferenceLane(lane, { number, replays }, target, now)
+        const [target, dead] = [setup.targets[lane.to], setup.targets.at(-1)]
+        assert.ok(target && dead)
+        return new ReferenceLane(lane, { number, replays }, { target, dead }, now)
       }),
     )
     this.#endpoints = new Map([...this.sources, ...this.targets].map((each) => [each.name, each]))

@@ -59,6 +59,7 @@ export interface ContextChange {
   readonly marshaller?: Marshaller
   readonly log?: FastifyBaseLogger
   readonly confirm?: boolean
+  readonly pipelined?: boolean
   readonly source?: Partial<SourceCapabilities>
 }
 
@@ -68,8 +69,9 @@ export function deliveryOf(change: Partial<DeliveryConfig> = {}): DeliveryConfig
 }
 
 export function contextOf(name: string, change: ContextChange = {}): EndpointContext {
-  const { marshaller, log, confirm = false, source } = change
-  const capabilities: Capabilities = { source: { ...SOURCE, ...source }, target: { ...TARGET, confirm } }
+  const { marshaller, log, confirm = false, pipelined = false, source } = change
+  const target = { ...TARGET, confirm, pipelined }
+  const capabilities: Capabilities = { source: { ...SOURCE, ...source }, target }
   return {
     name,
     type: 'endpoint-test',

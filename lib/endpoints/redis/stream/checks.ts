@@ -65,6 +65,8 @@ export function capabilities(options: StreamOptions): Capabilities {
         ? null
         : {
             confirm: true,
+            // In a cluster a slot that moves sends some of them another way. An application's connection may be one.
+            pipelined: options.cluster === undefined && options.connection === undefined,
             headers: true,
             topics: options.topic !== undefined,
             echo: mayHear(options, options),

@@ -25,7 +25,7 @@ async function load(options: object): Promise<Capabilities | string[]> {
 describe('endpoint-redis-stream, options', () => {
   test('capabilities follow from the streams', async () => {
     const source = { ack: true, pause: true, replay: true, headers: true, topics: true }
-    const target = { confirm: true, headers: true, topics: false, echo: false, shared: true }
+    const target = { confirm: true, pipelined: true, headers: true, topics: false, echo: false, shared: true }
     const cases: [object, Capabilities][] = [
       [{ stream: 'a' }, { source, target: { ...target, echo: true } }],
       [{ streams: ['a', 'b'] }, { source, target: null }],
