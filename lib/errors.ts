@@ -50,6 +50,7 @@ const definitions = {
   UNENCODABLE: { message: "%s could not encode the body of message '%s'", statusCode: 422 },
   FRAME_INVALID: { message: "a client of '%s' sent what is no frame of araldo.v1: %s", statusCode: 400 },
   TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
+  HEADER_INVALID: { message: "endpoint '%s' cannot send a header of this message: %s", statusCode: 422 },
   TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
   EXPRESSION_FAILED: { message: "'%s' failed for message '%s': %s", statusCode: 422 },
   MODULE_FAILED: { message: "%s failed for message '%s': %s", statusCode: 422 },

@@ -2,6 +2,7 @@
 import type { EndpointType } from '../endpoint.ts'
 import { endpointApp } from './app.ts'
 import { endpointMock } from './mock.ts'
+import { endpointNats } from './nats/core/index.ts'
 import { endpointRedis } from './redis/pubsub/index.ts'
 import { endpointRedisStream } from './redis/stream/index.ts'
 import { endpointWebSocket } from './websocket/index.ts'
@@ -9,6 +10,7 @@ import { endpointWebSocket } from './websocket/index.ts'
 export const builtinEndpoints: readonly EndpointType[] = [
   endpointApp,
   endpointMock,
+  endpointNats,
   endpointRedis,
   endpointRedisStream,
   endpointWebSocket,
