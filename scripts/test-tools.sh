@@ -12,6 +12,7 @@ tools=(
   mosquitto:mosquitto
   rabbitmq-server:rabbitmq-server
   epmd:erlang-base
+  amqp-publish:amqp-tools
   postgres:postgresql
   psql:postgresql-client
   openssl:openssl

@@ -1,5 +1,6 @@
 /** Floor 3. The built-in endpoint types. */
 import type { EndpointType } from '../endpoint.ts'
+import { endpointAmqp } from './amqp/index.ts'
 import { endpointApp } from './app.ts'
 import { endpointMock } from './mock.ts'
 import { endpointNats } from './nats/core/index.ts'
@@ -8,6 +9,7 @@ import { endpointRedisStream } from './redis/stream/index.ts'
 import { endpointWebSocket } from './websocket/index.ts'
 
 export const builtinEndpoints: readonly EndpointType[] = [
+  endpointAmqp,
   endpointApp,
   endpointMock,
   endpointNats,

@@ -10,6 +10,8 @@ import { Server } from './server.ts'
 export interface RabbitmqServerOptions {
   /** More lines for its rabbitmq.conf: `'channel_max = 10'`. */
   readonly config?: string
+  /** Its plugins that are enabled: `'rabbitmq_auth_mechanism_ssl'`. */
+  readonly plugins?: readonly string[]
   /** The test that it ends with; the test file if left out. */
   readonly t?: Owner
 }
@@ -45,7 +47,11 @@ export class RabbitmqServer extends Server {
   }
 }
 
-export async function startRabbitmq({ config = '', t }: RabbitmqServerOptions = {}): Promise<RabbitmqServer> {
+export async function startRabbitmq({
+  config = '',
+  plugins = [],
+  t,
+}: RabbitmqServerOptions = {}): Promise<RabbitmqServer> {
   const command = find('rabbitmq-server')
   const folder = temporaryFolder('rabbitmq')
   const portMapper = await startPortMapper(t)
@@ -63,7 +69,7 @@ export async function startRabbitmq({ config = '', t }: RabbitmqServerOptions = 
       ].join('\n'),
     )
     writeFileSync(join(folder, 'none'), '')
-    writeFileSync(join(folder, 'plugins'), '[].')
+    writeFileSync(join(folder, 'plugins'), `[${plugins.join(',')}].`)
     const env = {
       HOME: folder, // where Erlang keeps its cookie
       ERL_EPMD_PORT: String(portMapper.port),

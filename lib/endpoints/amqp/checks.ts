@@ -1,0 +1,135 @@
+/** Floor 3. What an endpoint's options mean together: mistakes that no schema can name, and what they make it capable of. */
+import type { OptionIssue } from '../../endpoint.ts'
+import { reasonOf } from '../../errors.ts'
+import type { Capabilities } from '../../types.ts'
+import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
+import { checkTls } from '../common/tls.ts'
+import { isSamePlace, parseUrl } from './address.ts'
+import { type AmqpOptions, type DeclareOptions, MAX_SHORT } from './options.ts'
+import { compileTopic } from './topic.ts'
+
+const EXCLUSIONS: readonly Exclusion<keyof AmqpOptions>[] = [['url', ['host', 'port'], 'write them into the url']]
+
+/** Names that begin with it are the broker's own. Source: AMQP 0-9-1, exchange.declare and queue.declare. */
+const RESERVED = /^amq\./
+
+/** Errors that the schema cannot say. */
+export function* check(options: AmqpOptions): Iterable<OptionIssue> {
+  yield* checkExclusions(options, EXCLUSIONS)
+  yield* checkLogin(options)
+  yield* checkTls('tls', options.tls)
+  const { queue, topic, exchange } = options
+  if (queue === undefined && topic === undefined && exchange === undefined) {
+    yield { path: '', message: "needs 'queue' to read, or 'topic' or 'exchange' to publish to" }
+  }
+  if (exchange === '' && topic === undefined) {
+    yield { path: 'exchange', message: "needs 'topic': the default exchange takes the name of a queue" }
+  }
+  if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, options.exchange, ''))
+  if (queue === undefined && options.exclusive) yield { path: 'exclusive', message: "needs a 'queue'" }
+  yield* checkLengths({ queue, exchange })
+  yield* checkDeclaration(options)
+}
+
+function* checkLogin({ url, username, password, vhost, tls, mechanism }: AmqpOptions): Iterable<OptionIssue> {
+  let hasUser = username !== undefined
+  let hasTls = isSet({ tls }, 'tls')
+  if (url === undefined) {
+    if (hasUser && password === undefined) yield { path: 'username', message: "needs a 'password'" }
+  } else {
+    let parsed
+    try {
+      parsed = parseUrl(url)
+    } catch (error) {
+      yield { path: 'url', message: reasonOf(error) }
+      return
+    }
+    for (const [key, value] of Object.entries({ username, password, vhost })) {
+      const isTwice = value !== undefined && parsed[key as 'username' | 'password' | 'vhost'] !== undefined
+      if (isTwice) yield { path: key, message: 'stands in the url already: leave one of them out' }
+    }
+    if ((username ?? parsed.username) !== undefined && (password ?? parsed.password) === undefined) {
+      yield { path: username === undefined ? 'url' : 'username', message: "needs a 'password'" }
+    }
+    if (parsed.tls && tls === false) yield { path: 'tls', message: 'the url says TLS: write amqp:// to go without' }
+    if (!parsed.tls && hasTls) yield { path: 'tls', message: 'the url says no TLS: write amqps://' }
+    hasUser ||= parsed.username !== undefined
+    hasTls = parsed.tls
+  }
+  if (mechanism !== 'external') return
+  const hasCertificate = typeof tls === 'object' && tls.cert !== undefined
+  if (!hasTls || !hasCertificate) {
+    yield { path: 'mechanism', message: "external logs in with the client's certificate: it needs 'tls: cert, key'" }
+  }
+  if (hasUser) yield { path: 'mechanism', message: 'external takes the user from the certificate: leave the other out' }
+}
+
+function* checkLengths(names: Readonly<Record<string, string | undefined>>): Iterable<OptionIssue> {
+  for (const [path, name] of Object.entries(names)) {
+    if (name !== undefined && Buffer.byteLength(name) > MAX_SHORT) {
+      yield { path, message: `has more than ${MAX_SHORT} bytes` }
+    }
+  }
+}
+
+function* checkDeclaration({ declare, queue }: AmqpOptions): Iterable<OptionIssue> {
+  const path = 'declare'
+  if (declare === undefined || declare === false) return
+  const declaration: DeclareOptions = declare === true ? {} : declare
+  const { type = 'quorum', durable, 'auto-delete': autoDelete, bindings = [], exchanges = [] } = declaration
+  if (queue === undefined) {
+    const ofQueue = ['type', 'durable', 'auto-delete', 'arguments', 'bindings'] as const
+    const found = ofQueue.find((key) => declaration[key] !== undefined)
+    if (found !== undefined) yield { path, message: `'${found}' needs a 'queue'` }
+    else if (exchanges.length === 0) yield { path, message: "needs a 'queue', or 'exchanges'" }
+  }
+  if (type === 'quorum' && (durable === false || autoDelete === true)) {
+    yield { path, message: "a quorum queue is durable and stays: write 'type: classic', or leave these out" }
+  }
+  if (declaration.arguments?.['x-queue-type'] !== undefined) {
+    yield { path, message: "write 'type' in place of the argument x-queue-type" }
+  }
+  for (const name of [queue, ...exchanges.map((each) => each.name)]) {
+    if (name !== undefined && RESERVED.test(name)) {
+      yield { path, message: `'${name}' is a name of the broker's own: what begins with amq. cannot be declared` }
+    }
+  }
+  for (const { exchange } of bindings) yield* checkLengths({ [path]: exchange })
+  for (const { name } of exchanges) yield* checkLengths({ [path]: name })
+}
+
+export function capabilities(options: AmqpOptions): Capabilities {
+  const { queue, topic, exchange } = options
+  return {
+    source: queue === undefined ? null : { ack: true, pause: true, replay: true, headers: true, topics: true },
+    target:
+      topic === undefined && exchange === undefined
+        ? null
+        : {
+            confirm: true,
+            pipelined: true,
+            headers: true,
+            topics: topic !== undefined,
+            echo: mayHear(options, options),
+            shared: true,
+          },
+  }
+}
+
+/** Whether what an endpoint publishes may come in at another, as far as the options tell: bindings that others make are not seen. */
+export function hears(options: AmqpOptions, sender: AmqpOptions): boolean {
+  return isSamePlace(options, sender) && mayHear(options, sender)
+}
+
+/** The same for two at one vhost. Where data chooses the queue, what the template begins and ends with decides. */
+function mayHear({ queue, declare }: AmqpOptions, { exchange = '', topic = '' }: AmqpOptions): boolean {
+  if (queue === undefined) return false
+  if (exchange !== '') {
+    const bindings = typeof declare === 'object' ? (declare.bindings ?? []) : []
+    return bindings.some((binding) => binding.exchange === exchange)
+  }
+  if (!/[{}]/.test(topic)) return queue === topic
+  const begin = topic.slice(0, topic.search(/[{}]/))
+  const end = topic.slice(Math.max(topic.lastIndexOf('{'), topic.lastIndexOf('}')) + 1)
+  return queue.length > begin.length + end.length && queue.startsWith(begin) && queue.endsWith(end)
+}
