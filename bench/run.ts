@@ -1,14 +1,16 @@
 /**
  * `npm run bench`: measures and prints Markdown. The tables go to standard output, the progress to standard error.
  *
- *     npm run bench                                                 everything, about 15 minutes
+ *     npm run bench                                                 everything, about 20 minutes
  *     npm run bench -- routing start                                parts of it
  *     npm run bench -- fanout --rates 1000 --peers araldo,nats --rounds 5
+ *     npm run bench -- bridge --pairs redis-stream:redis-stream,nats:nats --keys 1000
  *
  * A program, never a timed test: it prints what it saw and judges nothing.
  */
 import { cpus, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { bridge, pairs } from './bridge.ts'
 import { fanout } from './fanout.ts'
 import { memory } from './memory.ts'
 import { LOAD_CORE, pinSelf, requireTwoCores } from './pinned.ts'
@@ -52,6 +54,12 @@ function planOf(argv: readonly string[]): Plan {
       'warm-up': { type: 'string', default: '3' },
       seconds: { type: 'string', default: '5' },
       peers: { type: 'string', default: names.join(',') },
+      pairs: { type: 'string', default: [...pairs.keys()].join(',') },
+      messages: { type: 'string', default: '30000' },
+      'warm-messages': { type: 'string', default: '20000' },
+      rate: { type: 'string', default: '10000' },
+      keys: { type: 'string' },
+      concurrency: { type: 'string' },
     },
   })
   const rounds = number('rounds', values.rounds)
@@ -63,6 +71,15 @@ function planOf(argv: readonly string[]): Plan {
   const warmUpSeconds = number('warm-up', values['warm-up'])
   const chosen = values.peers.split(',')
   requireKnown('peer', chosen, names)
+  const crossings = values.pairs.split(',')
+  requireKnown('pair', crossings, [...pairs.keys()])
+  const amounts = {
+    messages: number('messages', values.messages),
+    warmUp: number('warm-messages', values['warm-messages']),
+    rate: number('rate', values.rate),
+    keys: values.keys === undefined ? 0 : number('keys', values.keys),
+    concurrency: values.concurrency === undefined ? undefined : number('concurrency', values.concurrency),
+  }
   const parts: Readonly<Record<string, Part>> = {
     routing: { title: 'Routing', run: () => routing({ rounds, seconds, patience, progress }) },
     fanout: {
@@ -71,6 +88,7 @@ function planOf(argv: readonly string[]): Plan {
         fanout({ rounds, rates, clients, patience, settleSeconds, warmUpSeconds, seconds, peers: chosen, progress }),
     },
     memory: { title: 'Memory', run: () => memory({ rounds, clients, patience, peers: chosen, progress }) },
+    bridge: { title: 'Bridges', run: () => bridge({ ...amounts, rounds, pairs: crossings, progress }) },
     start: { title: 'Start', run: () => start({ rounds, patience, progress }) },
   }
   const asked = positionals.length === 0 ? Object.keys(parts) : positionals

@@ -4,13 +4,18 @@ import { availableParallelism } from 'node:os'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
+import { measureOne as measureBridge, pairs } from '../bench/bridge.ts'
+import { itemsOf } from '../bench/bridge/message.ts'
+import { missing } from '../bench/bridge/places/index.ts'
+import type { Broker, Kind } from '../bench/bridge/places/place.ts'
+import { relays } from '../bench/bridge/relays.ts'
 import { measureOne } from '../bench/fanout.ts'
 import { BINARY, CLOSE, clientFrame, PING, PONG, serverFrame, TEXT } from '../bench/load/frames.ts'
 import { type Dialect, type DialectName, dialects } from '../bench/load/dialects.ts'
 import { findPlaces, mark, PAYLOAD, PAYLOAD_BYTES, readAt, readNumber } from '../bench/load/message.ts'
 import { Reader } from '../bench/load/reader.ts'
 import type { RouteResult } from '../bench/load/route.ts'
-import { cpuSeconds, Histogram, median, residentKiB } from '../bench/measure.ts'
+import { cpuNanoseconds, cpuSeconds, Histogram, median, residentKiB } from '../bench/measure.ts'
 import { runOnServerCore } from '../bench/pinned.ts'
 import { measureQuietly } from '../bench/quiet.ts'
 import { peers } from '../bench/servers/index.ts'
@@ -56,6 +61,7 @@ describe('the figures', () => {
 
   it('are read off a running process', { skip: process.platform !== 'linux' }, () => {
     assert.ok(cpuSeconds(process.pid) > 0)
+    assert.ok(cpuNanoseconds(process.pid) > 0)
     assert.ok(residentKiB(process.pid) > 10_000)
   })
 
@@ -145,6 +151,45 @@ describe('a tiny load', { skip: cores || need('redis-server') }, () => {
   }
 })
 
+describe('a few messages', { skip: cores }, () => {
+  const amounts = { warmUp: 50, messages: 200, rate: 2_000 }
+  const brokers = new Map<Kind, Broker>()
+  after(async () => {
+    for (const broker of brokers.values()) await broker.close()
+  })
+  // One pair a kind: its own source and its own target.
+  for (const [name, pair] of [...pairs].filter(([, { from, to }]) => from === to)) {
+    for (const relay of relays) {
+      it(`reach the other side of ${name} by ${relay.name}`, { skip: missing(pair.from) ?? false }, async () => {
+        if (!brokers.has(pair.from)) brokers.set(pair.from, await pair.from.open())
+        const options = { ...amounts, keys: pair.from.isSafe ? 10 : 0 }
+        const { microseconds, perSecond, lost, twice } = await measureBridge(pair, relay, brokers, options)
+        assert.ok(microseconds > 0)
+        assert.ok(perSecond > 0)
+        assert.deepEqual({ lost, twice }, { lost: 0, twice: 0 })
+      })
+    }
+  }
+
+  it('are JSON of 128 bytes with an id, and a key where there are keys', () => {
+    const items = [...itemsOf(7, 3, 2)]
+    assert.deepEqual(
+      items.map(({ id, key }) => [id, key]),
+      [
+        ['bench-7', 'key-1'],
+        ['bench-8', 'key-0'],
+        ['bench-9', 'key-1'],
+      ],
+    )
+    assert.ok(items.every(({ payload }) => payload.length === PAYLOAD_BYTES))
+    assert.match(items[0]?.payload.toString() ?? '', /"number":"00000007"/)
+    assert.deepEqual(
+      [...itemsOf(0, 1, 0)].map(({ key }) => key),
+      [undefined],
+    )
+  })
+})
+
 describe('the routing', { skip: cores }, () => {
   it('hands every message to every target', async () => {
     const options = { targets: 3, when: 'topic == "bench"', warmUpSeconds: 0.01, seconds: 0.01 }
@@ -156,7 +201,8 @@ describe('the routing', { skip: cores }, () => {
 
 describe('the command line', () => {
   for (const [args, complaint] of [
-    [['flying'], /no part is named 'flying'; there are routing, fanout, memory, start/],
+    [['flying'], /no part is named 'flying'; there are routing, fanout, memory, bridge, start/],
+    [['--pairs', 'redis:pigeons'], /no pair is named 'redis:pigeons'; there are redis-stream:redis-stream, /],
     [['--peers', 'pigeons'], /no peer is named 'pigeons'; there are floor, araldo/],
     [['--rounds', 'none'], /--rounds takes a number above 0, not 'none'/],
   ] as const) {

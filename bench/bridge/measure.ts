@@ -1,0 +1,117 @@
+/** One relay on one bridge: its messages a second, and its processor time for each of them. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../test/support/wait.ts'
+import { cpuNanoseconds } from '../measure.ts'
+import type { Bridge, Relay } from './relays.ts'
+
+export interface Amounts {
+  /** Messages that are moved before the measured ones: code that has just been loaded is slow. */
+  readonly warmUp: number
+  readonly messages: number
+  /** Messages a second where they come as a stream. */
+  readonly rate: number
+}
+
+export interface BridgeResult {
+  readonly perSecond: number
+  /** Of the relay's processor time, user and system. */
+  readonly microseconds: number
+  /** Messages that did not arrive. */
+  readonly lost: number
+  /** Messages that arrived once more than they should. */
+  readonly twice: number
+}
+
+/** How often what has arrived is looked at (milliseconds). */
+const INTERVAL = 5
+/** Nothing arrives for so long (milliseconds): nothing more will. */
+const PATIENCE = 15_000
+/** A stream comes in bits of so many milliseconds. */
+const TICK = 1
+/** Nobody sees when a subscriber of a broker that keeps nothing is there: it is sent to until something arrives. */
+const PROBE_INTERVAL = 50
+
+/** What had arrived at a moment, and what that had cost. */
+interface Sample {
+  readonly arrived: number
+  readonly at: number
+  readonly cpu: number
+}
+
+/** The source holds all of it before the relay starts, which then takes it as fast as it can. */
+export async function measureBacklog(relay: Relay, bridge: Bridge, amounts: Amounts): Promise<BridgeResult> {
+  const { source, target } = bridge
+  const total = amounts.warmUp + amounts.messages
+  await source.send(0, total)
+  const process = await relay.start(bridge)
+  const sample = sampler(process.pid as number, target.arrived)
+  try {
+    const first = await sampleAt(amounts.warmUp, sample)
+    const last = await sampleAt(total, sample)
+    // What was confirmed must be acknowledged, too: else a restart brings it once more.
+    await until(async () => ((await source.left()) ?? 0) === 0, { timeout: PATIENCE, message: 'the acknowledgements' })
+    const arrived = await target.arrived()
+    return resultOf(first, last, total, arrived)
+  } finally {
+    await process.stop()
+  }
+}
+
+/** The source keeps nothing: messages come at a steady rate while the relay runs. */
+export async function measureStream(relay: Relay, bridge: Bridge, amounts: Amounts): Promise<BridgeResult> {
+  const { source, target } = bridge
+  const process = await relay.start(bridge)
+  const sample = sampler(process.pid as number, target.arrived)
+  try {
+    let probes = 0
+    while ((await target.arrived()) === 0) {
+      await source.send(probes++, 1)
+      await sleep(PROBE_INTERVAL)
+    }
+    const before = await target.arrived()
+    await stream(source.send, amounts.warmUp, amounts.rate)
+    const first = await sample()
+    await stream(source.send, amounts.messages, amounts.rate)
+    const total = before + amounts.warmUp + amounts.messages
+    const last = await sampleAt(total, sample)
+    return resultOf(first, last, total, last.arrived)
+  } finally {
+    await process.stop()
+  }
+}
+
+async function stream(send: (first: number, count: number) => Promise<void>, count: number, rate: number) {
+  const start = performance.now()
+  for (let sent = 0; sent < count;) {
+    const due = Math.min(count, Math.ceil(((performance.now() - start) / 1_000) * rate))
+    if (due > sent) await send(sent, due - sent)
+    sent = due
+    await sleep(TICK)
+  }
+}
+
+function resultOf(first: Sample, last: Sample, sent: number, arrived: number): BridgeResult {
+  const messages = last.arrived - first.arrived
+  return {
+    perSecond: (messages / (last.at - first.at)) * 1_000,
+    microseconds: (last.cpu - first.cpu) / messages / 1_000,
+    lost: Math.max(0, sent - arrived),
+    twice: Math.max(0, arrived - sent),
+  }
+}
+
+function sampler(pid: number, arrived: () => Promise<number>): () => Promise<Sample> {
+  return async () => ({ arrived: await arrived(), cpu: cpuNanoseconds(pid), at: performance.now() })
+}
+
+/** The first sample with so many messages; the last one there is, where they do not come. */
+async function sampleAt(messages: number, sample: () => Promise<Sample>): Promise<Sample> {
+  let best = await sample()
+  while (best.arrived < messages) {
+    await sleep(INTERVAL)
+    const next = await sample()
+    if (next.arrived === best.arrived && next.at - best.at > PATIENCE) break
+    if (next.arrived !== best.arrived) best = next
+  }
+  return best
+}

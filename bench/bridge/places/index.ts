@@ -1,0 +1,13 @@
+/** Everything that a bridge can be built between here. */
+import { locate } from '../../../test/support/require.ts'
+import { nats } from './nats.ts'
+import type { Kind } from './place.ts'
+import { redisStream } from './redis-stream.ts'
+import { redis } from './redis.ts'
+
+export const kinds: readonly Kind[] = [redisStream, redis, nats]
+
+/** Why there can be no bridge from or to it here; undefined where there can. */
+export function missing({ program }: Kind): string | undefined {
+  return program === undefined || locate(program) !== undefined ? undefined : `${program} is not installed`
+}
