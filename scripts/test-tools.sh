@@ -15,6 +15,7 @@ tools=(
   amqp-publish:amqp-tools
   postgres:postgresql
   psql:postgresql-client
+  nginx:nginx
   openssl:openssl
   script:bsdutils
 )
