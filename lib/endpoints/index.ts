@@ -3,6 +3,7 @@ import type { EndpointType } from '../endpoint.ts'
 import { endpointAmqp } from './amqp/index.ts'
 import { endpointApp } from './app.ts'
 import { endpointMock } from './mock.ts'
+import { endpointMqtt } from './mqtt/index.ts'
 import { endpointNats } from './nats/core/index.ts'
 import { endpointRedis } from './redis/pubsub/index.ts'
 import { endpointRedisStream } from './redis/stream/index.ts'
@@ -12,6 +13,7 @@ export const builtinEndpoints: readonly EndpointType[] = [
   endpointAmqp,
   endpointApp,
   endpointMock,
+  endpointMqtt,
   endpointNats,
   endpointRedis,
   endpointRedisStream,

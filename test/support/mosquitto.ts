@@ -14,6 +14,8 @@ export interface MosquittoServerOptions {
   readonly webSocket?: boolean
   /** Sessions and retained messages outlive an orderly restart. */
   readonly persistence?: boolean
+  /** It writes each packet down: {@link MosquittoServer.logFile}. */
+  readonly log?: boolean
   /** More lines for its configuration file: `'max_packet_size 1024'`. */
   readonly config?: string
   /** The test that it ends with; the test file if left out. */
@@ -23,20 +25,24 @@ export interface MosquittoServerOptions {
 export class MosquittoServer extends Server {
   /** `ws://…`, where it was asked for. */
   readonly webSocketUrl: string | undefined
+  /** Where each packet is a line, where that was asked for; it grows over restarts. */
+  readonly logFile: string | undefined
 
-  constructor(process: ManagedProcess, port: number, webSocketPort: number | undefined) {
+  constructor(process: ManagedProcess, port: number, webSocketPort: number | undefined, logFile: string | undefined) {
     super(process, port, `mqtt://127.0.0.1:${port}`)
+    this.logFile = logFile
     this.webSocketUrl = webSocketPort === undefined ? undefined : `ws://127.0.0.1:${webSocketPort}`
   }
 }
 
 export async function startMosquitto(options: MosquittoServerOptions = {}): Promise<MosquittoServer> {
-  const { webSocket = false, persistence = false, config = '', t } = options
+  const { webSocket = false, persistence = false, log = false, config = '', t } = options
   const command = find('mosquitto')
   const folder = temporaryFolder('mosquitto')
   return onFreePort(async (port) => {
     const webSocketPort = webSocket ? await freePort() : undefined
     const file = join(folder, `${port}.conf`)
+    const logFile = log ? join(folder, `${port}.log`) : undefined
     writeFileSync(
       file,
       [
@@ -45,6 +51,7 @@ export async function startMosquitto(options: MosquittoServerOptions = {}): Prom
         persistence ? `persistence true\npersistence_location ${folder}/` : 'persistence false',
         `listener ${port} 127.0.0.1`,
         webSocketPort === undefined ? '' : `listener ${webSocketPort} 127.0.0.1\nprotocol websockets`,
+        logFile === undefined ? '' : `log_type all\nlog_dest stderr\nlog_dest file ${logFile}`,
         config,
         '',
       ].join('\n'),
@@ -52,7 +59,7 @@ export async function startMosquitto(options: MosquittoServerOptions = {}): Prom
     // It says that it runs before it does: a SIGTERM in between is lost. So it is up when it has answered somebody.
     const ready = async ({ stderr }: ManagedProcess): Promise<boolean> => / running\b/.test(stderr) && answers(port)
     const process = await startProcess({ command, args: ['-c', file], ready, t })
-    return new MosquittoServer(process, port, webSocketPort)
+    return new MosquittoServer(process, port, webSocketPort, logFile)
   })
 }
 

@@ -1,0 +1,195 @@
+/**
+ * Floor 3. One connection to a broker: opened once and lost once. MQTT.js connects, subscribes, pings and publishes; it
+ * connects again, queues and sends again nothing: the endpoint does all of that, where it is bounded, counted and seen.
+ *
+ * MQTT.js acknowledges a packet when its handler is done with it, and handles one at a time: with several in hand at once
+ * it would read nothing more. So what comes is taken out of its hands as soon as it is parsed, and left to it as a
+ * message of QoS 0, which it does not acknowledge; PUBACK and PUBREC are written here.
+ */
+import {
+  connect,
+  Store,
+  UniqueMessageIdProvider,
+  type IClientOptions,
+  type IClientPublishOptions,
+  type IConnackPacket,
+  type IPublishPacket,
+  type ISubscriptionMap,
+  type MqttClient,
+  type Packet,
+} from 'mqtt'
+import { within } from '../../deadline.ts'
+import { disconnection } from './reasons.ts'
+
+/** The broker must have said something so long after a PINGREQ (milliseconds). */
+const PING_TIMEOUT = 4_000
+/** How long the end waits for the broker to have read all (milliseconds). */
+const CLOSE_TIMEOUT = 500
+const PUBACK = 0x40
+const PUBREC = 0x50
+const DISCONNECT = Buffer.from([0xe0, 0])
+
+export interface ConnectionInit {
+  /** Where the broker is, and who connects. */
+  readonly options: IClientOptions
+  /** Called once, before anything else comes in. */
+  readonly onConnack: (packet: IConnackPacket) => void
+  /** What came in; of QoS 1 and 2 to be acknowledged by {@link Connection.acknowledge}, in order. */
+  readonly onPublish: (packet: IPublishPacket, qos: number) => void
+  /** The broker is done with a message of QoS 2 (PUBREL). */
+  readonly onRelease: (id: number) => void
+  /** What was to be sent has left. */
+  readonly onDrain: () => void
+  /** The connection broke. Not called for a failure of {@link Connection.open}, nor after {@link Connection.close}. */
+  readonly onLost: (error: Error) => void
+}
+
+/** Keeps nothing: what was not confirmed when the connection broke is the lanes' to send again. */
+class Nothing extends Store {
+  override put(_packet: Packet, done: () => void): this {
+    done()
+    return this
+  }
+
+  override del(_packet: unknown, done: () => void): this {
+    done()
+    return this
+  }
+}
+
+export class Connection {
+  readonly #init: ConnectionInit
+  #client: MqttClient | undefined
+  /** Rejects {@link open}, while that is under way. */
+  #refuse: ((error: Error) => void) | undefined
+  #isOver = false
+  #pingTimer: NodeJS.Timeout | undefined
+  /** Acknowledgements of this turn of the event loop: they leave by one write. */
+  #acks: number[] = []
+
+  constructor(init: ConnectionInit) {
+    this.#init = init
+  }
+
+  /** @throws Error in the broker's words, or the system's. */
+  async open(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#refuse = reject
+      const client = connect({
+        ...this.#init.options,
+        reconnectPeriod: 0,
+        resubscribe: false,
+        queueQoSZero: false,
+        timerVariant: 'native',
+        outgoingStore: new Nothing(),
+        messageIdProvider: new UniqueMessageIdProvider(),
+      })
+      this.#client = client
+      client.on('packetreceive', this.#onPacket)
+      client.on('packetsend', this.#onSend)
+      client.on('error', this.#fail)
+      client.on('disconnect', ({ reasonCode = 0 }) =>
+        this.#fail(disconnection(reasonCode, String(client.options.clientId))),
+      )
+      client.on('close', () => this.#fail(new Error('the broker closed the connection')))
+      client.on('connect', () => resolve())
+      // MQTT.js tells nobody of those without a code: a WebSocket's.
+      client.stream.on('error', this.#fail)
+      client.stream.on('drain', this.#init.onDrain)
+    })
+    this.#refuse = undefined
+  }
+
+  /** @throws Error that names the filter that was refused. */
+  async subscribe(filters: ISubscriptionMap): Promise<readonly number[]> {
+    if (this.#client === undefined) throw new Error('the connection is not open')
+    const granted = await this.#client.subscribeAsync(filters)
+    return granted.map(({ qos }) => qos)
+  }
+
+  /** Bytes that were written and have not left. */
+  get unsent(): number {
+    return this.#client?.stream.writableLength ?? 0
+  }
+
+  /**
+   * @param done called once when the broker has confirmed it, or with the error that it answered; not where the
+   * connection is lost before. Left out for QoS 0.
+   */
+  publish(topic: string, payload: Buffer, options: IClientPublishOptions, done?: (error?: Error) => void): void {
+    this.#client?.publish(
+      topic,
+      payload,
+      options,
+      done &&
+        ((error) => {
+          if (!this.#isOver) done(error ?? undefined)
+        }),
+    )
+  }
+
+  /** PUBACK for a message of QoS 1, PUBREC for one of QoS 2. */
+  acknowledge(id: number, qos: number): void {
+    if (this.#isOver) return
+    if (this.#acks.length === 0) process.nextTick(this.#writeAcks)
+    // The two bytes of a success need no reason code. Source: MQTT 5, sections 3.4.2.1 and 3.5.2.1.
+    this.#acks.push(qos === 1 ? PUBACK : PUBREC, 2, id >> 8, id & 0xff)
+  }
+
+  /** Ends the session's connection in order, as far as the broker still reads. Never throws. */
+  async close(): Promise<void> {
+    const client = this.#client
+    this.#writeAcks()
+    this.#isOver = true
+    clearTimeout(this.#pingTimer)
+    if (client === undefined) return
+    client.off('packetreceive', this.#onPacket)
+    client.off('packetsend', this.#onSend)
+    client.stream.off('drain', this.#init.onDrain)
+    const { stream } = client
+    if (client.connected && stream.writable) {
+      const closed = new Promise((resolve) => stream.once('close', resolve))
+      stream.end(DISCONNECT)
+      await within(CLOSE_TIMEOUT, closed)
+    }
+    client.end(true)
+  }
+
+  readonly #writeAcks = (): void => {
+    const acks = this.#acks
+    if (acks.length === 0) return
+    this.#acks = []
+    if (!this.#isOver && this.#client?.stream.writable === true) this.#client.stream.write(Buffer.from(acks))
+  }
+
+  readonly #onPacket = (packet: Packet): void => {
+    clearTimeout(this.#pingTimer)
+    if (packet.cmd === 'publish') this.#take(packet)
+    else if (packet.cmd === 'connack') {
+      if ((packet.reasonCode ?? packet.returnCode) === 0) this.#init.onConnack(packet)
+    } else if (packet.cmd === 'pubrel') this.#init.onRelease(packet.messageId ?? 0)
+  }
+
+  #take(packet: IPublishPacket): void {
+    const { qos } = packet
+    packet.qos = 0
+    // No alias was allowed (MQTT 5, section 3.3.2.3.4): MQTT.js ends the connection over one.
+    if (!this.#isOver && packet.topic !== '') this.#init.onPublish(packet, qos)
+  }
+
+  readonly #onSend = ({ cmd }: Packet): void => {
+    if (cmd !== 'pingreq') return
+    clearTimeout(this.#pingTimer)
+    this.#pingTimer = setTimeout(() => {
+      this.#fail(new Error(`the broker did not answer a ping within ${PING_TIMEOUT} ms`))
+    }, PING_TIMEOUT)
+  }
+
+  readonly #fail = (error: Error): void => {
+    if (this.#isOver) return
+    this.#isOver = true
+    clearTimeout(this.#pingTimer)
+    if (this.#refuse === undefined) this.#init.onLost(error)
+    else this.#refuse(error)
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Floor 3. An endpoint of MQTT: a subscriber as a source, a publisher as a target, by one connection, so that the broker
+ * can keep from it what it has published itself (No Local).
+ *
+ * As a source of QoS 1 or 2 it acknowledges a message when every required lane is done with it, and not before: PUBACK for
+ * QoS 1, PUBREC for QoS 2. What is not acknowledged is the broker's to send again, after a lost connection or a restart.
+ */
+import { createHash } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { IConnackPacket, IPublishPacket } from 'mqtt'
+import { abortable } from '../../deadline.ts'
+import { Endpoint, type EndpointContext } from '../../endpoint.ts'
+import { errors } from '../../errors.ts'
+import type { Message } from '../../message.ts'
+import type { Settle } from '../../types.ts'
+import { Refusals } from '../common/refusals.ts'
+import { hasSession } from './checks.ts'
+import { clientOptions } from './client-options.ts'
+import { Connection } from './connection.ts'
+import { Hands, Held } from './hands.ts'
+import { Intake } from './intake.ts'
+import { DEFAULT_RECEIVE_MAXIMUM, type MqttOptions } from './options.ts'
+import { attributesOfPacket, packetSize, propertiesOf } from './properties.ts'
+import { Publisher } from './publisher.ts'
+import { refusalOf } from './reasons.ts'
+import { subscribe } from './subscription.ts'
+import { topicOf } from './topic.ts'
+
+/** What a broker of 3.1.1, which cannot say, is thought to take without having confirmed it. */
+const UNTOLD_RECEIVE_MAXIMUM = 1_000
+/** MQTT 5, section 3.2.2.3.3: what a broker takes that says nothing. */
+const RECEIVE_MAXIMUM = 65_535
+
+export class MqttEndpoint extends Endpoint<MqttOptions> {
+  declare readonly counters: Endpoint['counters'] & {
+    /** Messages of QoS 1 and 2 that the broker has been told are done. */
+    acknowledged: number
+    /** Messages that the lanes rejected for now: they were handed in again. */
+    rejected: number
+    /** Messages that the lanes rejected for good, and those of QoS 0 that they rejected: nobody brings them again. */
+    letGo: number
+    /** Messages of QoS 0 that came while the lanes wanted nothing, and found no room. */
+    overflowed: number
+    /** Messages that came again, and were in hand already. */
+    redelivered: number
+    /** Connections that the broker had kept no session for, after one that it should have. */
+    sessionsLost: number
+    /** Messages that the broker answered with an error. */
+    refused: number
+  }
+  readonly #clientId: string
+  readonly #directory: string
+  readonly #topicOf: ((message: Message) => string) | undefined
+  readonly #hands: Hands
+  readonly #intake: Intake
+  readonly #refusals = new Refusals(this.log, 'the broker refused what was published')
+  readonly #receiveMaximum: number
+  #connection: Connection | undefined
+  #publisher: Publisher | undefined
+  /** The largest packet that goes out (bytes). */
+  #maxPacket: number
+  /** What the broker has of QoS and retained messages; learnt anew with each connection. */
+  #unable: string | undefined
+  #isQuiet = false
+  #hadSession = false
+
+  constructor(context: EndpointContext<MqttOptions>) {
+    super(context)
+    const own = { acknowledged: 0, rejected: 0, letGo: 0, overflowed: 0, redelivered: 0, sessionsLost: 0, refused: 0 }
+    Object.assign(this.counters, own)
+    const { options, name, directory } = context
+    this.#clientId = options['client-id'] ?? `${hostname()}-${name}`
+    this.#directory = directory
+    this.#topicOf = topicOf(options, name)
+    this.#maxPacket = options['max-packet-size']
+    this.#receiveMaximum =
+      options.version === 5 ? (options['receive-maximum'] ?? DEFAULT_RECEIVE_MAXIMUM) : RECEIVE_MAXIMUM
+    this.#hands = new Hands((id, qos) => {
+      this.counters.acknowledged++
+      this.#connection?.acknowledge(id, qos)
+    })
+    this.#intake = new Intake({
+      maxWaiting: options['receive-maximum'] ?? DEFAULT_RECEIVE_MAXIMUM,
+      mayGive: () => !this.suspended,
+      give: (message, settle) => this.receive(message, this.capabilities.source?.ack === true ? settle : undefined),
+      onSettled: (held) => this.#hands.settle(held),
+      onLetGo: () => this.counters.letGo++,
+      onRejected: () => this.counters.rejected++,
+      onOverflow: () => this.counters.overflowed++,
+    })
+  }
+
+  override get gauges(): Record<string, number> {
+    return { inFlight: this.#publisher?.inFlight ?? 0, pending: this.#hands.count }
+  }
+
+  /** Up means: the broker has taken the login; where a route begins here, every filter is subscribed to. */
+  protected override async connect(signal: AbortSignal): Promise<void> {
+    const options = await clientOptions(this.options, this.#clientId, this.#directory)
+    signal.throwIfAborted()
+    const connection = (this.#connection = new Connection({
+      options,
+      onConnack: (packet) => this.#onConnack(packet, connection),
+      onPublish: (packet, qos) => this.#onPublish(packet, qos),
+      onRelease: (id) => this.#hands.release(id),
+      onDrain: () => this.#publisher?.look(),
+      onLost: (error) => this.lost(error),
+    }))
+    await abortable(connection.open(), signal)
+    if (this.#unable !== undefined) throw new Error(this.#unable)
+    if (this.hasRoute && this.capabilities.source !== null) {
+      await abortable(subscribe(connection, this.options), signal)
+    }
+  }
+
+  protected override async disconnect(): Promise<void> {
+    const [connection, publisher] = [this.#connection, this.#publisher]
+    if (this.state === 'closing') this.#intake.close()
+    this.#publisher = undefined
+    publisher?.close()
+    await connection?.close()
+    this.#connection = undefined
+  }
+
+  /** What comes from now on stays the broker's: it is not acknowledged. */
+  protected override quiesce(): void {
+    this.#isQuiet = true
+    this.#intake.close()
+  }
+
+  protected override suspend(): void {}
+
+  protected override resume(): void {
+    this.#intake.resume()
+  }
+
+  override send(message: Message, settle?: Settle): void {
+    if (this.#topicOf === undefined) throw new errors.NOT_A_TARGET(this.name, this.type)
+    const publisher = this.#publisher
+    if (publisher === undefined) throw new errors.CONNECTION_LOST(this.name)
+    const { qos, retain, version, 'message-expiry': expiry } = this.options
+    const topic = this.#topicOf(message)
+    const payload = message.encode(this.marshaller)
+    const sending = {
+      endpoint: this.name,
+      marshaller: this.marshaller,
+      expiry: expiry === undefined ? undefined : Math.ceil(expiry / 1_000),
+    }
+    const properties = version === 5 ? propertiesOf(message, payload, sending) : undefined
+    const size = packetSize(topic, payload, qos, properties)
+    if (size > this.#maxPacket) throw new errors.TOO_LARGE(this.name, this.#maxPacket, size)
+    publisher.publish(
+      topic,
+      payload,
+      properties === undefined ? { qos, retain } : { qos, retain, properties },
+      qos === 0 ? undefined : settle,
+      (error) => this.#refusal(error, topic, message),
+    )
+  }
+
+  #refusal(error: Error, topic: string, { id }: Message): Error {
+    this.counters.refused++
+    const code = 'code' in error && typeof error.code === 'number' ? error.code : undefined
+    const refusal = refusalOf(code, { endpoint: this.name, topic, id })
+    this.#refusals.add(refusal.message)
+    return refusal
+  }
+
+  /** Before anything that the broker has kept comes in. */
+  #onConnack({ sessionPresent, properties = {} }: IConnackPacket, connection: Connection): void {
+    const isResumed = sessionPresent && hasSession(this.options)
+    this.#hands.begin(isResumed)
+    if (!isResumed && this.#hadSession) {
+      this.counters.sessionsLost++
+      this.log.warn('the broker has not kept the session: what it should have kept is gone')
+    }
+    this.#hadSession = hasSession(this.options) && this.hasRoute
+    const { maximumPacketSize = Infinity, maximumQoS = 2, retainAvailable = true } = properties
+    this.#maxPacket = Math.min(this.options['max-packet-size'], maximumPacketSize)
+    this.#unable = undefined
+    if (this.#topicOf === undefined) return
+    // MQTT 5, sections 3.2.2.3.4 and 3.2.2.3.5: to publish it all the same ends the connection.
+    if (this.options.qos > maximumQoS) this.#unable = `the broker takes QoS ${maximumQoS} at most: set 'qos'`
+    if (this.options.retain && !retainAvailable) this.#unable = "the broker retains nothing: leave 'retain' out"
+    const untold = this.options.version === 5 ? RECEIVE_MAXIMUM : UNTOLD_RECEIVE_MAXIMUM
+    this.#publisher = new Publisher({
+      name: this.name,
+      connection,
+      receiveMaximum: properties.receiveMaximum ?? untold,
+      onFull: (isFull) => this.saturated(isFull),
+    })
+  }
+
+  #onPublish(packet: IPublishPacket, qos: number): void {
+    // Of QoS 1 and 2 it stays the broker's: whoever reads next gets it.
+    if (this.#isQuiet || !this.hasRoute) return
+    const payload = packet.payload as Buffer
+    const { topic, messageId: id = 0, dup: isAgain } = packet
+    if (qos === 0 || this.options.qos === 0) {
+      this.#intake.push(this.message({ ...attributesOfPacket(packet, this.options.version), topic, payload }))
+      return
+    }
+    if (this.#hands.recognise({ id, qos, isAgain, topic, payload })) {
+      this.counters.redelivered++
+      return
+    }
+    // MQTT 5, section 3.3.4: what it says is what it must keep to.
+    if (this.#hands.open >= this.#receiveMaximum) {
+      this.lost(new Error(`the broker sent more than ${this.#receiveMaximum} messages without an acknowledgement`))
+      return
+    }
+    const attributes = attributesOfPacket(packet, this.options.version)
+    const stable = attributes.id ?? this.#idOf(id, topic, payload)
+    const held = new Held(id, qos, this.message({ ...attributes, id: stable, topic, payload }))
+    this.#hands.take(held)
+    this.#intake.push(held)
+  }
+
+  /** The same when the broker sends it again, to another process too. */
+  #idOf(id: number, topic: string, payload: Buffer): string {
+    const hash = createHash('sha1').update(topic).update('\0').update(payload).digest('base64url')
+    return `${this.#clientId}:${id}:${hash}`
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Floor 3. The messages of QoS 1 and 2 that are in the relay's hands: come in, and not acknowledged yet.
+ *
+ * They are acknowledged in the order in which they came (MQTT-4.6.0-2, -3): one that is not settled keeps the
+ * acknowledgements of those behind it back. They outlive a connection: when the broker has kept the session, it sends
+ * them again with the same packet identifiers (MQTT-4.4.0-1), and what is in hand must not be taken in once more.
+ */
+import type { Message } from '../../message.ts'
+
+/** One message. */
+export class Held {
+  /** The packet identifier; the broker's to use again once it is acknowledged. */
+  readonly id: number
+  readonly qos: number
+  readonly message: Message
+  /** What became of it is known: all that is left is to acknowledge it. */
+  isSettled = false
+  /** Times that the lanes have given it back. */
+  rejections = 0
+
+  constructor(id: number, qos: number, message: Message) {
+    this.id = id
+    this.qos = qos
+    this.message = message
+  }
+}
+
+/** Of a packet: what tells whether it is one that is in hand. */
+export interface Arrival {
+  readonly id: number
+  readonly qos: number
+  /** The broker says that it may have sent it before (DUP). */
+  readonly isAgain: boolean
+  readonly topic: string
+  readonly payload: Buffer
+}
+
+export class Hands {
+  readonly #acknowledge: (id: number, qos: number) => void
+  /** By packet identifier: all that the broker's session holds of them. */
+  readonly #held = new Map<number, Held>()
+  /** What came by this connection, in order, by its QoS. */
+  #arrived = new Map<number, Held[]>()
+  /** What of it is not acknowledged. */
+  #onConnection = new Set<Held>()
+  /** Packet identifiers of QoS 2 whose PUBREC was sent, and that the broker has not released. */
+  readonly #recorded = new Set<number>()
+
+  /** @param acknowledge on the connection of now. */
+  constructor(acknowledge: (id: number, qos: number) => void) {
+    this.#acknowledge = acknowledge
+  }
+
+  /** In hand, whether or not its connection is there. */
+  get count(): number {
+    return this.#held.size
+  }
+
+  /** In hand, as the broker counts on this connection against the receive maximum. */
+  get open(): number {
+    return this.#onConnection.size
+  }
+
+  /**
+   * A connection is there.
+   * @param isResumed whether the broker has kept the session. Where it has not, what is in hand is the relay's alone:
+   * it is delivered, and there is nothing to acknowledge.
+   */
+  begin(isResumed: boolean): void {
+    this.#arrived = new Map([
+      [1, []],
+      [2, []],
+    ])
+    this.#onConnection = new Set()
+    if (isResumed) return
+    this.#held.clear()
+    this.#recorded.clear()
+  }
+
+  /** Whether what arrives is known, and needs nothing more. Where it is not, it is new: {@link take} it. */
+  recognise(arrival: Arrival): boolean {
+    const { id, qos, isAgain } = arrival
+    if (qos === 2 && this.#recorded.has(id)) {
+      // Until it is released, it is the same one, whatever the broker says of it (MQTT-4.3.3-10).
+      this.#acknowledge(id, qos)
+      return true
+    }
+    const held = this.#held.get(id)
+    if (held === undefined) return false
+    if (!isAgain || !isSame(held, arrival)) {
+      this.#forget(held)
+      return false
+    }
+    if (!this.#onConnection.has(held)) this.#line(held)
+    if (held.isSettled) this.#acknowledgeFirst(qos)
+    return true
+  }
+
+  take(held: Held): void {
+    this.#held.set(held.id, held)
+    this.#line(held)
+  }
+
+  /** It is acknowledged in its turn; when the broker has sent it again, where its connection is gone. */
+  settle(held: Held): void {
+    held.isSettled = true
+    if (this.#onConnection.has(held)) this.#acknowledgeFirst(held.qos)
+  }
+
+  /** The broker has released a message of QoS 2: its packet identifier is free. */
+  release(id: number): void {
+    this.#recorded.delete(id)
+  }
+
+  #line(held: Held): void {
+    this.#arrived.get(held.qos)?.push(held)
+    this.#onConnection.add(held)
+  }
+
+  /** The identifier is another message's now. */
+  #forget(held: Held): void {
+    this.#held.delete(held.id)
+    this.#onConnection.delete(held)
+    const line = this.#arrived.get(held.qos) ?? []
+    const index = line.indexOf(held)
+    if (index >= 0) line.splice(index, 1)
+    this.#acknowledgeFirst(held.qos)
+  }
+
+  #acknowledgeFirst(qos: number): void {
+    const line = this.#arrived.get(qos) ?? []
+    let first = line[0]
+    while (first?.isSettled === true) {
+      line.shift()
+      this.#held.delete(first.id)
+      this.#onConnection.delete(first)
+      if (qos === 2) this.#recorded.add(first.id)
+      this.#acknowledge(first.id, qos)
+      first = line[0]
+    }
+  }
+}
+
+function isSame({ qos, message }: Held, arrival: Arrival): boolean {
+  return qos === arrival.qos && message.topic === arrival.topic && message.payload.equals(arrival.payload)
+}
