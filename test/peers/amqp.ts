@@ -15,8 +15,12 @@ export interface AmqpPeer extends Peer {
   readonly queue: string
   /** Resolves when the broker has confirmed; rejects when it does not within 3 s. */
   emit(payload: Buffer, extra?: EmitExtra): Promise<Emitted>
-  received(): Promise<readonly Received[]>
+  received(): Promise<readonly AmqpReceived[]>
   close(): Promise<void>
+}
+
+export interface AmqpReceived extends Received {
+  readonly id: string | undefined
 }
 
 const CONFIRM_TIMEOUT = 3_000
@@ -68,7 +72,7 @@ class Client {
   readonly #server: RabbitmqServer
   readonly #queues: readonly string[]
   readonly #reads: string
-  readonly received: Received[] = []
+  readonly received: AmqpReceived[] = []
   readonly #ids = new Set<unknown>()
   #model: ChannelModel | undefined
   #channel: ConfirmChannel | undefined
@@ -136,6 +140,11 @@ class Client {
     const headers = Object.fromEntries(
       Object.entries(properties.headers ?? {}).map(([name, value]) => [name, String(value)]),
     )
-    this.received.push({ payload: content, topic: fields.routingKey, headers })
+    this.received.push({
+      payload: content,
+      topic: fields.routingKey,
+      headers,
+      id: typeof id === 'string' ? id : undefined,
+    })
   }
 }
