@@ -1,4 +1,5 @@
 /** The brokers of a test file, started at once, each with a limit for the size of a message that tests can go past. */
+import { type MosquittoServer, startMosquitto } from '../support/mosquitto.ts'
 import { type NatsServer, startNats } from '../support/nats.ts'
 import { type RabbitmqServer, startRabbitmq } from '../support/rabbitmq.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -9,19 +10,27 @@ export interface Brokers {
   readonly redis: RedisServer
   readonly pubSub: RedisServer
   readonly nats: NatsServer
+  readonly mosquitto: MosquittoServer
   readonly rabbitmq: RabbitmqServer
 }
 
 /** For a test's `skip`. */
-export const needBrokers: string | false = need('redis-server', 'redis-cli', 'nats-server', 'rabbitmq-server')
+export const needBrokers: string | false = need(
+  'redis-server',
+  'redis-cli',
+  'nats-server',
+  'mosquitto',
+  'rabbitmq-server',
+)
 
 /** They end with the test file. */
 export async function startBrokers(): Promise<Brokers> {
-  const [redis, pubSub, nats, rabbitmq] = await Promise.all([
+  const [redis, pubSub, nats, mosquitto, rabbitmq] = await Promise.all([
     startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--proto-max-bulk-len', '1mb'] }),
     startRedis(),
     startNats({ jetStream: true, config: 'max_payload: 128KiB' }),
+    startMosquitto({ config: 'max_packet_size 131072' }),
     startRabbitmq(),
   ])
-  return { redis, pubSub, nats, rabbitmq }
+  return { redis, pubSub, nats, mosquitto, rabbitmq }
 }

@@ -6,6 +6,7 @@ import type { Received } from '../../lib/testing/index.ts'
 import type { Headers } from '../../lib/types.ts'
 import { createAmqpPeer } from '../peers/amqp.ts'
 import { createAppPeer } from '../peers/app.ts'
+import { createMqttPeer } from '../peers/mqtt.ts'
 import { createNatsPeer } from '../peers/nats.ts'
 import type { InteropPeer } from '../peers/peer.ts'
 import { createRedisPeer } from '../peers/redis.ts'
@@ -91,6 +92,20 @@ function withOptions(peer: InteropPeer, options: object): InteropPeer {
   return { ...peer, options: { ...peer.options, ...options } }
 }
 
+/** Headers count: a packet has 128 KiB. */
+const PACKET = { most: 127 * KiB, tooMany: 128 * KiB }
+
+const MQTT: readonly End[] = [
+  ...([0, 1, 2] as const).map((qos) => mqtt(`MQTT, QoS ${qos}`, { ...EVERYTHING, ...PACKET }, { qos })),
+  mqtt('MQTT 3.1.1', { binary: true, ...NOTHING, ...PACKET }, { version: '3.1.1' }),
+]
+
+function mqtt(name: string, side: Side, options: object): End {
+  const all = { 'max-packet-size': '128KiB', ...options }
+  const peer: End['peer'] = ({ mosquitto }) => createMqttPeer(mosquitto, { options: all })
+  return { name, type: 'endpoint-mqtt', ...both(side), peer }
+}
+
 /** In the order of the table. */
 export const ENDS: readonly End[] = [
   {
@@ -126,6 +141,7 @@ export const ENDS: readonly End[] = [
     ...both({ ...EVERYTHING, most: 127 * KiB, tooMany: 128 * KiB }),
     peer: ({ nats }) => createNatsPeer(nats, { confirm: 'flush' }),
   },
+  ...MQTT,
   {
     name: 'AMQP',
     type: 'endpoint-amqp',
