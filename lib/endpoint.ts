@@ -9,6 +9,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { EndpointHooks } from './endpoint-hooks.ts'
 import { errors } from './errors.ts'
 import { Link, type StateListener } from './link.ts'
+import { arriving, departing } from './marshaller-type.ts'
 import { type Marshaller, Message, type MessageInit } from './message.ts'
 import type { Capabilities, EndpointState, JsonSchema, Settle } from './types.ts'
 
@@ -125,6 +126,8 @@ export abstract class Endpoint<Options extends object = object> {
     this.capabilities = context.capabilities
     this.marshaller = context.marshaller
     this.log = context.log
+    const hasHeaders = this.capabilities.target?.headers === true
+    if (this.marshaller.outgoing !== undefined) this.send = departing(this.marshaller, this.send.bind(this), hasHeaders)
     this.#link = new Link({
       name: this.name,
       log: this.log,
@@ -286,7 +289,7 @@ export abstract class Endpoint<Options extends object = object> {
    * {@link EndpointType.adoptsRoutes | adopts routes}.
    */
   bind(accept: Accept | undefined): void {
-    this.#accept = accept
+    this.#accept = accept && arriving(this.marshaller, accept)
   }
 
   /** The application feeds a message in, as if it had come in by this endpoint. */

@@ -1,6 +1,6 @@
 /** Floor 2. The contract between the relay and a payload format. */
-import type { Marshaller } from './message.ts'
-import type { JsonSchema } from './types.ts'
+import type { Marshaller, Message } from './message.ts'
+import type { JsonSchema, Settle } from './types.ts'
 
 /** A marshaller type. Made with {@link defineMarshaller}. */
 export interface MarshallerType<Options extends object = object> {
@@ -21,4 +21,18 @@ export interface MarshallerType<Options extends object = object> {
 /** Gives a marshaller type its TypeScript types; returns it as it is. */
 export function defineMarshaller<Options extends object>(type: MarshallerType<Options>): MarshallerType<Options> {
   return type
+}
+
+type Take = (message: Message, settle?: Settle) => void
+
+/** What a source's messages are taken in by; the same function where the marshaller has nothing to do with whole messages. */
+export function arriving(marshaller: Marshaller, accept: Take): Take {
+  const incoming = marshaller.incoming?.bind(marshaller)
+  return incoming === undefined ? accept : (message, settle) => accept(incoming(message), settle)
+}
+
+/** What a target is sent by; the same function where the marshaller has nothing to do with whole messages. */
+export function departing(marshaller: Marshaller, send: Take, carriesHeaders: boolean): Take {
+  const outgoing = marshaller.outgoing?.bind(marshaller)
+  return outgoing === undefined ? send : (message, settle) => send(outgoing(message, carriesHeaders), settle)
 }

@@ -23,6 +23,18 @@ export interface Marshaller {
   decode(payload: Buffer): unknown
   /** Throws on a body that the format cannot carry. */
   encode(body: unknown): Buffer
+  /**
+   * For a format that says more of a message than its body, or says it in headers: the message as it is in the relay,
+   * with a payload of this format. Called with each message that comes in at an endpoint of this marshaller. Must not
+   * throw: what it cannot read it gives back as it is, for {@link decode} to say why.
+   */
+  incoming?(message: Message): Message
+  /**
+   * The opposite of {@link incoming}: what an endpoint of this marshaller is given to send, its payload in the bytes that
+   * are to be sent, whose `marshaller` has this one's format. Throws where the format cannot carry the message.
+   * @param carriesHeaders whether headers reach the endpoint's peer.
+   */
+  outgoing?(message: Message, carriesHeaders: boolean): Message
 }
 
 /** What a source knows of a message. All but `source` and `marshaller` may be left out. */
