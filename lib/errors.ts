@@ -52,6 +52,7 @@ const definitions = {
   TOO_LARGE: { message: "endpoint '%s' takes at most %s bytes a message, this one has %s", statusCode: 413 },
   HEADER_INVALID: { message: "endpoint '%s' cannot send a header of this message: %s", statusCode: 422 },
   TOPIC_INVALID: { message: "endpoint '%s' cannot send to this topic: %s", statusCode: 422 },
+  REFUSED: { message: "endpoint '%s' cannot take message '%s': %s", statusCode: 422 },
   EXPRESSION_FAILED: { message: "'%s' failed for message '%s': %s", statusCode: 422 },
   MODULE_FAILED: { message: "%s failed for message '%s': %s", statusCode: 422 },
   MODULE_UNREADY: { message: "%s could not yet take message '%s': %s", retryable: true, statusCode: 503 },

@@ -5,6 +5,7 @@ import { endpointApp } from './app.ts'
 import { endpointMock } from './mock.ts'
 import { endpointMqtt } from './mqtt/index.ts'
 import { endpointNats } from './nats/core/index.ts'
+import { endpointPostgres } from './postgres/index.ts'
 import { endpointRedis } from './redis/pubsub/index.ts'
 import { endpointRedisStream } from './redis/stream/index.ts'
 import { endpointWebSocket } from './websocket/index.ts'
@@ -15,6 +16,7 @@ export const builtinEndpoints: readonly EndpointType[] = [
   endpointMock,
   endpointMqtt,
   endpointNats,
+  endpointPostgres,
   endpointRedis,
   endpointRedisStream,
   endpointWebSocket,

@@ -1,0 +1,78 @@
+/**
+ * Floor 3. Makes what is missing of a table: the table, the index that slots are read by, the trigger that says that
+ * there are new rows. What is there already is left as it is.
+ */
+import { identifier, literal, parseTable, qualified } from './names.ts'
+import { columnsOf, type PostgresOptions } from './options.ts'
+import type { Session } from './session.ts'
+import { slotOf } from './slots.ts'
+
+/** One relay at a time makes things: two at once would fail on each other. */
+const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('araldo create', 0))"
+
+export interface Wanted {
+  /** As the config has it. */
+  readonly name: string
+  readonly columns: PostgresOptions['columns']
+  /** It is read from: the channel that its trigger wakes. */
+  readonly outbox?: { readonly wakeChannel: string; readonly marks: boolean } | undefined
+}
+
+/** @throws Error of the server's. */
+export async function createTable(session: Session, wanted: Wanted): Promise<void> {
+  const table = qualified(parseTable(wanted.name))
+  const missing = await session.query('SELECT to_regclass($1) IS NULL', [table])
+  const statements = missing[0]?.[0] === 't' ? tableStatements(wanted, table) : []
+  if (wanted.outbox !== undefined && !(await hasTrigger(session, table))) {
+    statements.push(...triggerStatements(wanted, table, wanted.outbox.wakeChannel))
+  }
+  if (statements.length === 0) return
+  try {
+    await session.query(['BEGIN', LOCK, ...statements, 'COMMIT'].join(';\n'))
+  } catch (error) {
+    await session.query('ROLLBACK')
+    throw error
+  }
+}
+
+async function hasTrigger(session: Session, table: string): Promise<boolean> {
+  const triggers = await session.query(
+    "SELECT FROM pg_trigger WHERE tgrelid = to_regclass($1) AND tgname = 'araldo_wake'",
+    [table],
+  )
+  return triggers.length > 0
+}
+
+function tableStatements({ columns, outbox }: Wanted, table: string): string[] {
+  const names = columnsOf({ columns })
+  const lines = [`${identifier(names.id)} bigserial PRIMARY KEY`]
+  if (names['message-id'] !== false) lines.push(`${identifier(names['message-id'])} text UNIQUE`)
+  for (const part of ['topic', 'key'] as const) {
+    const name = names[part]
+    if (name !== false) lines.push(`${identifier(name)} text`)
+  }
+  if (names.headers !== false) lines.push(`${identifier(names.headers)} jsonb`)
+  lines.push(`${identifier(names.payload)} bytea NOT NULL`)
+  if (names.time !== false) lines.push(`${identifier(names.time)} timestamptz NOT NULL DEFAULT now()`)
+  if (outbox?.marks === true) lines.push(`${identifier(names.settled)} timestamptz`)
+  const statements = [`CREATE TABLE IF NOT EXISTS ${table} (${lines.join(', ')})`]
+  if (outbox !== undefined) {
+    const [id, key] = [identifier(names.id), names.key === false ? undefined : identifier(names.key)]
+    const where = outbox.marks ? ` WHERE ${identifier(names.settled)} IS NULL` : ''
+    statements.push(`CREATE INDEX ON ${table} (${slotOf(id, key)}, ${id})${where}`)
+    if (outbox.marks) statements.push(`CREATE INDEX ON ${table} (${id})${where}`)
+  }
+  return statements
+}
+
+/** The function is one for all tables of a schema: the trigger hands it the channel. */
+function triggerStatements({ name }: Wanted, table: string, channel: string): string[] {
+  const { schema } = parseTable(name)
+  const wake = qualified({ schema, name: 'araldo_wake' })
+  return [
+    `CREATE OR REPLACE FUNCTION ${wake}() RETURNS trigger LANGUAGE plpgsql AS ` +
+      "'BEGIN PERFORM pg_notify(TG_ARGV[0], ''''); RETURN NULL; END'",
+    `DROP TRIGGER IF EXISTS araldo_wake ON ${table}`,
+    `CREATE TRIGGER araldo_wake AFTER INSERT ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION ${wake}(${literal(channel)})`,
+  ]
+}
