@@ -79,13 +79,12 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
   protected override async connect(signal: AbortSignal): Promise<void> {
     const { source, target } = this.capabilities
     const isRead = source !== null && this.hasRoute
-    const both = [
-      // Where nothing else needs a connection, one says whether the server is there.
-      isRead || target === null ? this.#connectSource(isRead, signal) : undefined,
-      target === null ? undefined : this.#connectTarget(signal),
-    ]
+    const ends: Promise<void>[] = []
+    // Where nothing else needs a connection, one says whether the server is there.
+    if (isRead || target === null) ends.push(this.#connectSource(isRead, signal))
+    if (target !== null) ends.push(this.#connectTarget(signal))
     try {
-      await abortable(Promise.all(both), signal)
+      await abortable(Promise.all(ends), signal)
     } catch (error) {
       throw plainError(error)
     }
@@ -112,7 +111,7 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
     // At once, so that a disconnect meanwhile closes it.
     this.#writing = {
       session,
-      ...this.#writer(session, NOTIFY),
+      batcher: this.#batcher(session, NOTIFY),
       toWrite: notifier(this.options, this.marshaller, this.name),
     }
     await session.open(signal)
@@ -133,7 +132,7 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
     if (signal.aborted) return
     this.#writing = {
       session,
-      ...this.#writer(session, statement),
+      batcher: this.#batcher(session, statement),
       toWrite: inserter(table, this.marshaller, this.name),
     }
   }
@@ -147,8 +146,8 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
     })
   }
 
-  #writer(session: Session, statement: string): Pick<Writing, 'batcher'> {
-    const batcher = new Batcher({
+  #batcher(session: Session, statement: string): Batcher {
+    return new Batcher({
       name: this.name,
       session,
       statement,
@@ -160,7 +159,6 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
       onFull: () => this.saturated(true),
       onRoom: () => this.saturated(false),
     })
-    return { batcher }
   }
 
   /** What comes from now on stays where it is; NOTIFY keeps nothing. */

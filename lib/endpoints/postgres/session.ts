@@ -43,7 +43,7 @@ const BYTEA = 17
 const types = {
   getTypeParser: (oid: number) =>
     oid === BYTEA ? (text: string) => Buffer.from(text.slice(2), 'hex') : (text: string) => text,
-} as pg.CustomTypesConfig
+}
 
 export class Session {
   readonly #init: SessionInit
