@@ -129,7 +129,8 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
       statement,
       Array.from({ length: widthOf(table) }, () => []),
     )
-    if (signal.aborted) return
+    // Lost meanwhile: what is to come is of the next connection.
+    if (!session.isOpen) throw new Error('the connection is not open')
     this.#writing = {
       session,
       batcher: this.#batcher(session, statement),
