@@ -113,6 +113,25 @@ const definitions = {
     message: "endpoint '%s' admits only clients that ask for the subprotocol araldo.v1",
     statusCode: 400,
   },
+  // Requests that come in, and that go out
+  REQUEST_INVALID: { message: "endpoint '%s' cannot take this request: %s", statusCode: 400 },
+  SIGNATURE_INVALID: { message: "endpoint '%s' cannot verify this request: %s", statusCode: 401 },
+  MEDIA_TYPE_REFUSED: { message: "endpoint '%s' does not take this content type; it takes %s", statusCode: 415 },
+  BATCH_TOO_LONG: { message: "endpoint '%s' takes at most %s messages a request", statusCode: 413 },
+  SOURCE_BUSY: { message: "endpoint '%s' takes nothing more in for now: %s", retryable: true, statusCode: 503 },
+  UNSETTLED: {
+    message:
+      "endpoint '%s' waited %s ms for the targets, which may have the message yet: send it again with the same id",
+    retryable: true,
+    statusCode: 504,
+  },
+  UNANSWERED: {
+    message: "endpoint '%s' sent a request, and got no answer: %s",
+    retryable: true,
+    statusCode: 504,
+    dropReason: 'down',
+  },
+  RECEIVER_REFUSED: { message: "the receiver of endpoint '%s' refused the message: it answered %s", statusCode: 422 },
   // The application's calls
   UNKNOWN_ENDPOINT: { message: "no endpoint is named '%s'; there are %s", statusCode: 404 },
   NOT_A_SOURCE: { message: "endpoint '%s' has no route: nothing that is published there would go anywhere" },

@@ -16,6 +16,7 @@ tools=(
   postgres:postgresql
   psql:postgresql-client
   nginx:nginx
+  curl:curl
   openssl:openssl
   script:bsdutils
 )

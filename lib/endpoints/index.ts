@@ -2,6 +2,7 @@
 import type { EndpointType } from '../endpoint.ts'
 import { endpointAmqp } from './amqp/index.ts'
 import { endpointApp } from './app.ts'
+import { endpointHttp } from './http/index.ts'
 import { endpointMock } from './mock.ts'
 import { endpointMqtt } from './mqtt/index.ts'
 import { endpointNats } from './nats/core/index.ts'
@@ -13,6 +14,7 @@ import { endpointWebSocket } from './websocket/index.ts'
 export const builtinEndpoints: readonly EndpointType[] = [
   endpointAmqp,
   endpointApp,
+  endpointHttp,
   endpointMock,
   endpointMqtt,
   endpointNats,
