@@ -16,6 +16,8 @@ export interface AmqpPeer extends Peer {
   /** Resolves when the broker has confirmed; rejects when it does not within 3 s. */
   emit(payload: Buffer, extra?: EmitExtra): Promise<Emitted>
   received(): Promise<readonly AmqpReceived[]>
+  /** Messages in {@link queue} that nobody has in hand. */
+  left(): Promise<number>
   close(): Promise<void>
 }
 
@@ -30,10 +32,16 @@ const BACK_TIMEOUT = 60_000
 
 let peers = 0
 
-export async function createAmqpPeer(server: RabbitmqServer): Promise<AmqpPeer> {
+/**
+ * Two durable queues, classic ones if not told otherwise: of these the broker's command tells at once what is pending.
+ */
+export async function createAmqpPeer(
+  server: RabbitmqServer,
+  { type = 'classic' }: { readonly type?: string } = {},
+): Promise<AmqpPeer> {
   const number = `${process.pid}-${peers++}`
   const [incoming, outgoing] = [`in-${number}`, `out-${number}`]
-  const client = new Client(server, [incoming, outgoing], outgoing)
+  const client = new Client(server, [incoming, outgoing], type)
   await client.up()
   let emitted = 0
   return {
@@ -46,6 +54,7 @@ export async function createAmqpPeer(server: RabbitmqServer): Promise<AmqpPeer> 
       return { topic: incoming, key, headers }
     },
     received: async () => client.received,
+    left: () => client.left(incoming),
     pending: async () => {
       const listed = await server.control('list_queues', '--quiet', '--no-table-headers', 'name', 'messages')
       return Number(new RegExp(`^${incoming}\\t(\\d+)$`, 'm').exec(listed)?.[1])
@@ -71,7 +80,7 @@ export async function createAmqpPeer(server: RabbitmqServer): Promise<AmqpPeer> 
 class Client {
   readonly #server: RabbitmqServer
   readonly #queues: readonly string[]
-  readonly #reads: string
+  readonly #type: string
   readonly received: AmqpReceived[] = []
   readonly #ids = new Set<unknown>()
   #model: ChannelModel | undefined
@@ -79,10 +88,11 @@ class Client {
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(server: RabbitmqServer, queues: readonly string[], reads: string) {
+  /** @param queues it reads the last of them. */
+  constructor(server: RabbitmqServer, queues: readonly string[], type: string) {
     this.#server = server
     this.#queues = queues
-    this.#reads = reads
+    this.#type = type
     void this.#connect()
   }
 
@@ -101,6 +111,11 @@ class Client {
     await within(confirmed, { timeout: CONFIRM_TIMEOUT, message: 'the confirm' })
   }
 
+  async left(queue: string): Promise<number> {
+    const { messageCount } = await (this.#channel as ConfirmChannel).checkQueue(queue)
+    return messageCount
+  }
+
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#timer)
@@ -115,8 +130,9 @@ class Client {
       this.#model = model
       const channel = await model.createConfirmChannel()
       channel.on('error', () => {})
-      for (const queue of this.#queues) await channel.assertQueue(queue)
-      await channel.consume(this.#reads, (message) => message !== null && this.#take(channel, message))
+      const reads = this.#queues.at(-1) as string
+      for (const queue of this.#queues) await channel.assertQueue(queue, { arguments: { 'x-queue-type': this.#type } })
+      await channel.consume(reads, (message) => message !== null && this.#take(channel, message))
       this.#channel = channel
       if (this.#isClosed) await model.close()
     } catch {

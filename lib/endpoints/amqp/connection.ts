@@ -111,7 +111,8 @@ export class Connection {
     if (model !== undefined) {
       // A connection's end overtakes what its channels have written; a channel's own does not.
       const closing = async (): Promise<void> => {
-        await Promise.all(this.#channels.splice(0).map((channel) => channel.close()))
+        // One that the broker has closed cannot be closed again.
+        await Promise.all(this.#channels.splice(0).map((channel) => channel.close().catch(ignore)))
         await model.close()
       }
       this.#isClosing = true

@@ -22,6 +22,10 @@ const PROPERTIES: readonly (readonly [string, keyof ConsumeMessage['properties']
 /** A header of the table that is called so is none: only the property counts, which the broker may have checked. */
 const OF_PROPERTIES = new Set([COPIES, ...PROPERTIES.map(([name]) => name)])
 
+/** The last that a Date can hold (milliseconds). */
+const MAX_TIME = 8.64e15
+const MAX_SECONDS = 1e11
+
 export type Content = Required<Pick<MessageInit, 'payload' | 'topic'>> &
   Pick<MessageInit, 'id' | 'key' | 'time' | 'headers'>
 
@@ -35,9 +39,15 @@ export function contentOf({ content, fields, properties }: ConsumeMessage): Cont
     topic: fields.routingKey,
     id: typeof messageId === 'string' && messageId !== '' ? messageId : id,
     key,
-    time: time ?? (typeof seconds === 'number' && seconds <= 8.64e12 ? seconds * 1_000 : undefined),
+    time: time ?? timeOf(seconds),
     headers,
   }
+}
+
+/** What is no second of the next millennia has been written by a client that takes it for milliseconds. */
+function timeOf(timestamp: unknown): number | undefined {
+  if (typeof timestamp !== 'number' || timestamp > MAX_TIME) return undefined
+  return timestamp < MAX_SECONDS ? timestamp * 1_000 : timestamp
 }
 
 type Pair = readonly [string, string]

@@ -9,6 +9,7 @@ const NOT_OPENED = /^Expected ConnectionOpenOk; got <ConnectionClose /
 /** Why a connection or a channel ended. */
 export function plainError(error: unknown): Error {
   const text = reasonOf(error)
+  if (text === 'Heartbeat timeout') return new Error('the broker has been silent for two heartbeats')
   if (NOT_OPENED.test(text)) {
     return new Error(
       'the broker lets the user in, and not into the vhost: it is missing, full, or another right is needed',

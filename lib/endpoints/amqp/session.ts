@@ -49,6 +49,7 @@ export class Session {
       const first = await this.#connect()
       const channel = await first.createChannel()
       await prepare(channel, options, reading !== undefined)
+      await channel.close()
       if (publisher !== undefined) await this.#publish(first, publisher)
       if (reading !== undefined) await this.#read(publisher === undefined ? first : await this.#connect(), reading)
     } catch (error) {

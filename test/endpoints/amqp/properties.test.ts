@@ -87,6 +87,8 @@ describe('properties', () => {
     assert.equal(contentOf(delivered(long)).id, id)
     assert.equal(contentOf(delivered(short)).time, 5_000)
     assert.equal(contentOf(delivered({ headers: {} })).time, undefined)
+    assert.equal(contentOf(delivered({ timestamp: 1_700_000_000_123 })).time, 1_700_000_000_123)
+    assert.equal(contentOf(delivered({ timestamp: 2 ** 63 })).time, undefined)
   })
 
   test("say the payload's type: the message's own where it is these bytes, else the target's", () => {

@@ -161,7 +161,8 @@ describe('a target of AMQP', { skip: need('rabbitmq-server', 'rabbitmqctl', 'epm
   test('is saturated while the broker is short of memory, and goes on after; its consumer is not held up', async (t) => {
     const queue = fresh()
     const onlooker = await connectOnlooker(t, rabbitmq)
-    const target = await start(t, { queue, topic: queue, declare: true }, { onIncoming: ({ settle }) => settle(null) })
+    const declared = { queue, topic: queue, heartbeat: '1s', declare: true }
+    const target = await start(t, declared, { onIncoming: ({ settle }) => settle(null) })
     await onlooker.publish(queue, ['before'])
     await target.texts(1)
     await rabbitmq.control('set_vm_memory_high_watermark', '0.0000001')
