@@ -56,8 +56,10 @@ export async function createMqttPeer(
   const number = `${process.pid}-${peers++}`
   const [incoming, outgoing, clientId] = [`in/${number}`, `out/${number}`, `subject-${number}`]
   const properties = { sessionExpiryInterval: 600 }
-  const sender = await reconnecting(server)
-  const receiver = await reconnecting(server, { clean: false, clientId: `receiver-${number}`, properties })
+  const isV5 = !('version' in options && options.version === '3.1.1')
+  const version = isV5 ? ({ protocolVersion: 5, properties } as const) : ({ protocolVersion: 4 } as const)
+  const sender = await reconnecting(server, { protocolVersion: version.protocolVersion })
+  const receiver = await reconnecting(server, { clean: false, clientId: `receiver-${number}`, ...version })
   const received: MqttReceived[] = []
   receiver.on('message', (topic, payload, packet) => {
     const headers = headersOf(packet.properties)
@@ -66,7 +68,6 @@ export async function createMqttPeer(
   await receiver.subscribeAsync(outgoing, { qos: 1 })
   let emitted = 0
   const ledger = 'logFile' in server ? new PacketLedger(server as MosquittoServer, clientId) : undefined
-  const isV5 = !('version' in options && options.version === '3.1.1')
   return {
     options: {
       url: server.url,
@@ -80,7 +81,7 @@ export async function createMqttPeer(
     emit: async (payload, { key, headers = {} } = {}) => {
       if (!sender.connected) throw new Error('the broker is away')
       const userProperties = { ...headers, ...(key === undefined ? {} : { 'araldo-key': key }) }
-      const more = Object.keys(userProperties).length === 0 ? {} : { properties: { userProperties } }
+      const more = !isV5 || Object.keys(userProperties).length === 0 ? {} : { properties: { userProperties } }
       const confirmed = sender.publishAsync(incoming, payload, { qos: 1, ...more })
       await within(confirmed, { timeout: EMIT_TIMEOUT, message: 'the broker to confirm what was published' })
       emitted++

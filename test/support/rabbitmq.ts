@@ -10,6 +10,8 @@ import { Server } from './server.ts'
 export interface RabbitmqServerOptions {
   /** More lines for its rabbitmq.conf: `'channel_max = 10'`. */
   readonly config?: string
+  /** Its own plugin for MQTT 3.1.1, too: {@link RabbitmqServer.mqtt}. */
+  readonly mqtt?: boolean
   /** Its plugins that are enabled: `'rabbitmq_auth_mechanism_ssl'`. */
   readonly plugins?: readonly string[]
   /** The test that it ends with; the test file if left out. */
@@ -20,11 +22,20 @@ export interface RabbitmqServerOptions {
 const START_TIMEOUT = 60_000
 
 export class RabbitmqServer extends Server {
+  /** The same server as a broker of MQTT, where that was asked for. */
+  readonly mqtt: Server | undefined
   readonly #environment: Readonly<Record<string, string>>
   readonly #portMapper: ManagedProcess
 
-  constructor(process: ManagedProcess, port: number, environment: Record<string, string>, portMapper: ManagedProcess) {
+  constructor(
+    process: ManagedProcess,
+    port: number,
+    environment: Record<string, string>,
+    portMapper: ManagedProcess,
+    mqttPort?: number,
+  ) {
     super(process, port, `amqp://guest:guest@127.0.0.1:${port}`)
+    this.mqtt = mqttPort === undefined ? undefined : new MqttListener(this, mqttPort)
     this.#environment = environment
     this.#portMapper = portMapper
   }
@@ -47,8 +58,27 @@ export class RabbitmqServer extends Server {
   }
 }
 
+/** What is done to it is done to the server. */
+class MqttListener extends Server {
+  readonly #server: RabbitmqServer
+
+  constructor(server: RabbitmqServer, port: number) {
+    super(server.process, port, `mqtt://127.0.0.1:${port}`)
+    this.#server = server
+  }
+
+  override kill(): Promise<Exit> {
+    return this.#server.kill()
+  }
+
+  override start(): Promise<void> {
+    return this.#server.start()
+  }
+}
+
 export async function startRabbitmq({
   config = '',
+  mqtt = false,
   plugins = [],
   t,
 }: RabbitmqServerOptions = {}): Promise<RabbitmqServer> {
@@ -56,6 +86,7 @@ export async function startRabbitmq({
   const folder = temporaryFolder('rabbitmq')
   const portMapper = await startPortMapper(t)
   return onFreePort(async (port) => {
+    const mqttPort = mqtt ? await freePort() : undefined
     const file = join(folder, 'rabbitmq.conf')
     writeFileSync(
       file,
@@ -64,12 +95,14 @@ export async function startRabbitmq({
         'disk_free_limit.absolute = 1MB',
         'log.file = false',
         'log.console = true',
+        mqttPort === undefined ? '' : `mqtt.listeners.tcp.1 = 127.0.0.1:${mqttPort}\nmqtt.allow_anonymous = true`,
         config,
         '',
       ].join('\n'),
     )
     writeFileSync(join(folder, 'none'), '')
-    writeFileSync(join(folder, 'plugins'), `[${plugins.join(',')}].`)
+    const enabled = mqtt ? [...plugins, 'rabbitmq_mqtt'] : plugins
+    writeFileSync(join(folder, 'plugins'), `[${enabled.join(',')}].`)
     const env = {
       HOME: folder, // where Erlang keeps its cookie
       ERL_EPMD_PORT: String(portMapper.port),
@@ -88,7 +121,7 @@ export async function startRabbitmq({
       RUNNING_UNDER_SYSTEMD: 'true', // become the server instead of waiting beside it
     }
     const server = await startProcess({ command, env, ready: /Server startup complete/, timeout: START_TIMEOUT, t })
-    return new RabbitmqServer(server, port, env, portMapper.process)
+    return new RabbitmqServer(server, port, env, portMapper.process, mqttPort)
   })
 }
 

@@ -1,0 +1,63 @@
+/** The ends that keep what they have confirmed, each with as little in hand at a time as tells duplicates from a flood. */
+import { createAmqpPeer } from '../peers/amqp.ts'
+import { createMqttPeer } from '../peers/mqtt.ts'
+import type { InteropPeer } from '../peers/peer.ts'
+import { createRedisStreamPeer } from '../peers/redis-stream.ts'
+import { type RabbitmqServer, startRabbitmq } from '../support/rabbitmq.ts'
+import { type RedisServer, startRedis } from '../support/redis.ts'
+import { need } from '../support/require.ts'
+import type { Server } from '../support/server.ts'
+
+/** Messages that a source has given out and that are not acknowledged, at most; and those with a target. */
+export const WINDOW = 64
+
+export const BROKERS = ['redis', 'rabbitmq'] as const
+export type Broker = (typeof BROKERS)[number]
+
+export interface DurableBrokers {
+  /** Syncs before it answers. */
+  readonly redis: RedisServer
+  /** With its MQTT plugin: Mosquitto confirms what it has in memory only. */
+  readonly rabbitmq: RabbitmqServer
+}
+
+export interface DurableEnd {
+  readonly name: string
+  readonly type: string
+  readonly broker: Broker
+  peer(brokers: DurableBrokers): Promise<InteropPeer>
+  /** Of the endpoint as a source. */
+  readonly bounds: object
+}
+
+export const needDurable: string | false = need('redis-server', 'rabbitmq-server')
+
+export async function startDurableBrokers(): Promise<DurableBrokers> {
+  const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--auto-aof-rewrite-percentage', '0']
+  const [redis, rabbitmq] = await Promise.all([startRedis({ args: durable }), startRabbitmq({ mqtt: true })])
+  return { redis, rabbitmq }
+}
+
+export const DURABLE: readonly DurableEnd[] = [
+  {
+    name: 'Redis Streams',
+    type: 'endpoint-redis-stream',
+    broker: 'redis',
+    peer: ({ redis }) => createRedisStreamPeer(redis),
+    bounds: { batch: WINDOW / 2, 'max-pending': { messages: WINDOW / 2 } },
+  },
+  {
+    name: 'AMQP',
+    type: 'endpoint-amqp',
+    broker: 'rabbitmq',
+    peer: ({ rabbitmq }) => createAmqpPeer(rabbitmq),
+    bounds: { prefetch: WINDOW },
+  },
+  {
+    name: 'MQTT',
+    type: 'endpoint-mqtt',
+    broker: 'rabbitmq',
+    peer: ({ rabbitmq }) => createMqttPeer(rabbitmq.mqtt as Server, { options: { version: '3.1.1', qos: 1 } }),
+    bounds: {}, // the broker's own: mqtt.prefetch, 10
+  },
+]

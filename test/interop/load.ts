@@ -1,0 +1,79 @@
+/** A load of numbered messages on one pair of ends, from a client that sends each again until the source confirms it. */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { encode, keyOf, Receipts } from '../faults/support/message.ts'
+import type { InteropPeer } from '../peers/peer.ts'
+
+/** Messages of one key follow one another; this many keys go side by side. */
+export const KEYS = 16
+/** Milliseconds between two messages of one key, and before one is sent again. */
+const PACE = 40
+
+export class Load {
+  /** Numbers that the source has confirmed. */
+  readonly confirmed = new Set<number>()
+  /** Times that a message was sent again: the source may have it twice then. */
+  repeats = 0
+  readonly #peer: InteropPeer
+  readonly #loops: Promise<void>[]
+  #isStopped = false
+
+  constructor(peer: InteropPeer) {
+    this.#peer = peer
+    this.#loops = Array.from({ length: KEYS }, (_, index) => this.#send(index))
+  }
+
+  /** Ends it. Resolves when what was begun is confirmed. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await Promise.all(this.#loops)
+  }
+
+  async #send(first: number): Promise<void> {
+    for (let number = first; !this.#isStopped; number += KEYS) {
+      const key = keyOf(number, KEYS)
+      while (!(await this.#emit(number, key))) {
+        this.repeats++
+        await sleep(PACE)
+      }
+      this.confirmed.add(number)
+      await sleep(PACE)
+    }
+  }
+
+  async #emit(number: number, key: string): Promise<boolean> {
+    try {
+      await this.#peer.emit(encode(number, key), { key, headers: {} })
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+/** What has arrived of a load. */
+export interface Outcome {
+  readonly messages: number
+  readonly lost: number
+  readonly duplicates: number
+  readonly corrupted: number
+  /** Messages that came for the first time after a later one of their key. */
+  readonly disordered: number
+  readonly copies: number
+}
+
+export async function outcomeOf({ confirmed }: Load, target: InteropPeer): Promise<Outcome> {
+  const receipts = new Receipts()
+  const received = await target.received()
+  for (const { payload } of received) receipts.add(payload)
+  const { counts, order, duplicates, corrupted } = receipts
+  let disordered = 0
+  for (const numbers of order.values()) {
+    for (let index = 1; index < numbers.length; index++) {
+      if ((numbers[index] as number) < (numbers[index - 1] as number)) disordered++
+    }
+  }
+  const lost = [...confirmed].filter((number) => !counts.has(number)).length
+  assert.ok(counts.size >= confirmed.size - lost)
+  return { messages: confirmed.size, lost, duplicates, corrupted, disordered, copies: received.length }
+}

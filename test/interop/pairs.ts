@@ -1,0 +1,147 @@
+/** Pairs of ends that keep what they confirm, in one relay that runs as a process of its own, all under load. */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { TestContext } from 'node:test'
+import { type RelayProcess, startRelay, Watch } from '../faults/support/relay.ts'
+import { PATIENCE, report } from '../faults/support/scale.ts'
+import type { InteropPeer } from '../peers/peer.ts'
+import { configOf } from '../support/relay.ts'
+import { until } from '../support/wait.ts'
+import type { DurableBrokers, DurableEnd } from './durable.ts'
+import { WINDOW } from './durable.ts'
+import { KEYS, Load, outcomeOf } from './load.ts'
+
+export interface Pair {
+  readonly name: string
+  readonly source: string
+  readonly target: string
+  readonly ends: readonly [DurableEnd, DurableEnd]
+  readonly from: InteropPeer
+  readonly to: InteropPeer
+}
+
+export class Pairs {
+  readonly relay: RelayProcess
+  readonly #pairs: readonly Pair[]
+  readonly #loads = new Map<Pair, Load>()
+  readonly #watch: Watch
+  #kills = 0
+
+  private constructor(t: TestContext, relay: RelayProcess, pairs: readonly Pair[]) {
+    this.relay = relay
+    this.#pairs = pairs
+    this.#watch = new Watch(
+      t,
+      relay,
+      pairs.map(({ source, target }) => [source, target]),
+    )
+  }
+
+  /** Resolves when every endpoint is up and every pair is under load. */
+  static async start(
+    t: TestContext,
+    brokers: DurableBrokers,
+    ends: readonly (readonly [DurableEnd, DurableEnd])[],
+  ): Promise<Pairs> {
+    const pairs = await Promise.all(ends.map((each, number) => pairOf(each, number, brokers)))
+    t.after(async () => {
+      for (const { from, to } of pairs) await Promise.all([from.close?.(), to.close?.()])
+    })
+    const endpoints = Object.assign({}, ...pairs.map(declare)) as Parameters<typeof configOf>[0]
+    const routes = Object.fromEntries(pairs.map(({ source, target }) => [source, [{ to: target }]]))
+    const relay = await startRelay({ t, config: configOf(endpoints, routes, { instance: 'interop' }) })
+    await relay.until((scrape) => Object.keys(endpoints).every((name) => scrape.isUp(name)), 'every endpoint to be up')
+    const started = new Pairs(t, relay, pairs)
+    for (const pair of pairs) started.#loads.set(pair, new Load(pair.from))
+    t.after(() => started.#stop())
+    return started
+  }
+
+  /** Waits until every pair has `count` more messages confirmed by its source, and has delivered so many. */
+  async flows(count: number): Promise<void> {
+    const confirmed = new Map(this.#pairs.map((pair) => [pair, this.#loadOf(pair).confirmed.size]))
+    const arrived = new Map<Pair, number>()
+    for (const pair of this.#pairs) arrived.set(pair, (await pair.to.received()).length)
+    for (const pair of this.#pairs) {
+      const enough = async (): Promise<boolean> =>
+        this.#loadOf(pair).confirmed.size >= (confirmed.get(pair) ?? 0) + count &&
+        (await pair.to.received()).length >= (arrived.get(pair) ?? 0) + count
+      await until(enough, { timeout: PATIENCE, interval: 50, message: `${count} more messages from ${pair.name}` })
+    }
+  }
+
+  /** Kills something under load, and starts it again after a while. */
+  async crash(victim: { kill(): Promise<unknown>; start(): Promise<unknown> }): Promise<void> {
+    this.#kills++
+    await victim.kill()
+    await sleep(200)
+    await victim.start()
+  }
+
+  /** Ends the load, waits until all is delivered, and holds each pair to its promises. */
+  async verify(t: TestContext, { isLedgerExact }: { readonly isLedgerExact: boolean }): Promise<void> {
+    await this.#stop()
+    for (const pair of this.#pairs) {
+      await this.relay.until(
+        (scrape) => scrape.lane(pair.source, pair.target).waiting === 0,
+        `all messages from ${pair.name} to be delivered`,
+      )
+      await this.#arrived(pair)
+    }
+    await this.#watch.stop()
+    const scrape = await this.relay.scrape()
+    for (const pair of this.#pairs) {
+      const load = this.#loadOf(pair)
+      const outcome = await outcomeOf(load, pair.to)
+      const { messages, lost, duplicates, corrupted, disordered, copies } = outcome
+      const { received, delivered, dropped, deadLettered, waiting } = scrape.lane(pair.source, pair.target)
+      t.diagnostic(`${pair.name}: ${JSON.stringify({ ...outcome, repeats: load.repeats, received, delivered })}`)
+      assert.deepEqual({ lost, corrupted, disordered }, { lost: 0, corrupted: 0, disordered: 0 }, pair.name)
+      // What the source had and could not confirm it is sent again, once for each key.
+      const most = this.#kills * (WINDOW + 2 * KEYS)
+      assert.ok(duplicates <= most, `${pair.name}: ${duplicates} duplicates, ${most} at most`)
+      assert.deepEqual([dropped, deadLettered, waiting], [0, 0, 0], pair.name)
+      if (!isLedgerExact) continue
+      assert.equal(received, delivered, pair.name)
+      assert.ok(delivered <= copies && copies <= delivered + this.#kills * WINDOW, `${pair.name}: ${copies} copies`)
+      assert.ok(messages <= delivered, pair.name)
+    }
+    this.#report(t)
+  }
+
+  async #arrived(pair: Pair): Promise<void> {
+    const { confirmed } = this.#loadOf(pair)
+    const isThere = async (): Promise<boolean> => (await outcomeOf({ confirmed } as Load, pair.to)).lost === 0
+    // What is missing for good is told by what follows.
+    await until(isThere, { timeout: 10_000, interval: 100 }).catch(() => {})
+  }
+
+  #report(t: TestContext): void {
+    let messages = 0
+    for (const load of this.#loads.values()) messages += load.confirmed.size
+    report(t, { pairs: this.#pairs.length, messages })
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all([...this.#loads.values()].map((load) => load.stop()))
+  }
+
+  #loadOf(pair: Pair): Load {
+    return this.#loads.get(pair) as Load
+  }
+}
+
+async function pairOf(ends: readonly [DurableEnd, DurableEnd], number: number, brokers: DurableBrokers): Promise<Pair> {
+  const [source, target] = ends
+  const [from, to] = await Promise.all([source.peer(brokers), target.peer(brokers)])
+  const name = `${source.name} to ${target.name}`
+  return { name, source: `from-${number}`, target: `to-${number}`, ends, from, to }
+}
+
+function declare({ source, target, ends, from, to }: Pair): object {
+  const [{ type, bounds }, { type: targetType }] = ends
+  return {
+    [source]: { ...from.options, ...bounds, id: type },
+    [target]: { ...to.options, topic: to.topic, id: targetType },
+  }
+}
