@@ -1,6 +1,7 @@
 /** The brokers of a test file, started at once, each with a limit for the size of a message that tests can go past. */
 import { type MosquittoServer, startMosquitto } from '../support/mosquitto.ts'
 import { type NatsServer, startNats } from '../support/nats.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { type RabbitmqServer, startRabbitmq } from '../support/rabbitmq.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { need } from '../support/require.ts'
@@ -11,6 +12,7 @@ export interface Brokers {
   readonly pubSub: RedisServer
   readonly nats: NatsServer
   readonly mosquitto: MosquittoServer
+  readonly postgres: PostgresServer
   readonly rabbitmq: RabbitmqServer
 }
 
@@ -25,12 +27,13 @@ export const needBrokers: string | false = need(
 
 /** They end with the test file. */
 export async function startBrokers(): Promise<Brokers> {
-  const [redis, pubSub, nats, mosquitto, rabbitmq] = await Promise.all([
+  const [redis, pubSub, nats, mosquitto, postgres, rabbitmq] = await Promise.all([
     startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--proto-max-bulk-len', '1mb'] }),
     startRedis(),
     startNats({ jetStream: true, config: 'max_payload: 128KiB' }),
     startMosquitto({ config: 'max_packet_size 131072' }),
+    startPostgres(),
     startRabbitmq(),
   ])
-  return { redis, pubSub, nats, mosquitto, rabbitmq }
+  return { redis, pubSub, nats, mosquitto, postgres, rabbitmq }
 }

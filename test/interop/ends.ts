@@ -9,6 +9,7 @@ import { createAppPeer } from '../peers/app.ts'
 import { createMqttPeer } from '../peers/mqtt.ts'
 import { createNatsPeer } from '../peers/nats.ts'
 import type { InteropPeer } from '../peers/peer.ts'
+import { createPostgresOutboxPeer, createPostgresPeer } from '../peers/postgres.ts'
 import { createRedisPeer } from '../peers/redis.ts'
 import { createRedisStreamPeer } from '../peers/redis-stream.ts'
 import { acknowledged, createWebSocketPeer, plain } from '../peers/websocket.ts'
@@ -73,6 +74,10 @@ function byAraldoHeaders({ headers = {} }: Received): Seen {
 
 function byFields({ headers = {} }: Received): Seen {
   return { key: headers['key'], id: headers['id'], headers }
+}
+
+function byColumns({ key, id, headers = {} }: Received & Partial<Seen>): Seen {
+  return { key, id, headers }
 }
 
 function byProperties({ headers = {}, ...received }: Received & { readonly id?: string | undefined }): Seen {
@@ -148,6 +153,19 @@ export const ENDS: readonly End[] = [
     ...both({ ...EVERYTHING, most: 128 * KiB, tooMany: 128 * KiB + 1 }),
     peer: async ({ rabbitmq }) => withOptions(await createAmqpPeer(rabbitmq), { 'max-message-size': '128KiB' }),
     read: byProperties,
+  },
+  {
+    name: 'PostgreSQL, NOTIFY',
+    type: 'endpoint-postgres',
+    ...both({ binary: false, ...NOTHING, most: 7_999, tooMany: 8_000 }),
+    peer: ({ postgres }) => createPostgresPeer(postgres),
+  },
+  {
+    name: 'PostgreSQL, tables',
+    type: 'endpoint-postgres',
+    ...both({ ...EVERYTHING, most: LARGE }),
+    peer: ({ postgres }) => createPostgresOutboxPeer(postgres),
+    read: byColumns,
   },
   {
     name: 'WebSocket',

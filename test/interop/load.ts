@@ -6,8 +6,6 @@ import type { InteropPeer } from '../peers/peer.ts'
 
 /** Messages of one key follow one another; this many keys go side by side. */
 export const KEYS = 16
-/** Milliseconds between two messages of one key, and before one is sent again. */
-const PACE = 40
 
 export class Load {
   /** Numbers that the source has confirmed. */
@@ -15,11 +13,14 @@ export class Load {
   /** Times that a message was sent again: the source may have it twice then. */
   repeats = 0
   readonly #peer: InteropPeer
+  readonly #pace: number
   readonly #loops: Promise<void>[]
   #isStopped = false
 
-  constructor(peer: InteropPeer) {
+  /** @param pace milliseconds between two messages of one key, and before one is sent again. */
+  constructor(peer: InteropPeer, pace: number) {
     this.#peer = peer
+    this.#pace = pace
     this.#loops = Array.from({ length: KEYS }, (_, index) => this.#send(index))
   }
 
@@ -34,10 +35,10 @@ export class Load {
       const key = keyOf(number, KEYS)
       while (!(await this.#emit(number, key))) {
         this.repeats++
-        await sleep(PACE)
+        await sleep(this.#pace)
       }
       this.confirmed.add(number)
-      await sleep(PACE)
+      await sleep(this.#pace)
     }
   }
 

@@ -11,6 +11,9 @@ import type { DurableBrokers, DurableEnd } from './durable.ts'
 import { WINDOW } from './durable.ts'
 import { KEYS, Load, outcomeOf } from './load.ts'
 
+/** Milliseconds between two messages of one key, for each pair that is under load: all of them have 1,600/s together. */
+const PACE = 10
+
 export interface Pair {
   readonly name: string
   readonly source: string
@@ -52,7 +55,7 @@ export class Pairs {
     const relay = await startRelay({ t, config: configOf(endpoints, routes, { instance: 'interop' }) })
     await relay.until((scrape) => Object.keys(endpoints).every((name) => scrape.isUp(name)), 'every endpoint to be up')
     const started = new Pairs(t, relay, pairs)
-    for (const pair of pairs) started.#loads.set(pair, new Load(pair.from))
+    for (const pair of pairs) started.#loads.set(pair, new Load(pair.from, PACE * pairs.length))
     t.after(() => started.#stop())
     return started
   }
@@ -66,7 +69,7 @@ export class Pairs {
       const enough = async (): Promise<boolean> =>
         this.#loadOf(pair).confirmed.size >= (confirmed.get(pair) ?? 0) + count &&
         (await pair.to.received()).length >= (arrived.get(pair) ?? 0) + count
-      await until(enough, { timeout: PATIENCE, interval: 50, message: `${count} more messages from ${pair.name}` })
+      await until(enough, { timeout: PATIENCE, interval: 200, message: `${count} more messages from ${pair.name}` })
     }
   }
 
@@ -103,7 +106,8 @@ export class Pairs {
       assert.deepEqual([dropped, deadLettered, waiting], [0, 0, 0], pair.name)
       if (!isLedgerExact) continue
       assert.equal(received, delivered, pair.name)
-      assert.ok(delivered <= copies && copies <= delivered + this.#kills * WINDOW, `${pair.name}: ${copies} copies`)
+      const isShort = copies < delivered && pair.ends[1].deduplicates !== true
+      assert.ok(!isShort && copies <= delivered + this.#kills * WINDOW, `${pair.name}: ${copies} copies`)
       assert.ok(messages <= delivered, pair.name)
     }
     this.#report(t)
@@ -142,6 +146,6 @@ function declare({ source, target, ends, from, to }: Pair): object {
   const [{ type, bounds }, { type: targetType }] = ends
   return {
     [source]: { ...from.options, ...bounds, id: type },
-    [target]: { ...to.options, topic: to.topic, id: targetType },
+    [target]: { ...to.options, ...('topic' in to.options && { topic: to.topic }), id: targetType },
   }
 }

@@ -4,6 +4,7 @@ import pg from 'pg'
 import type { Peer, Received } from '../../lib/testing/index.ts'
 import type { PostgresServer } from '../support/postgres.ts'
 import { until } from '../support/wait.ts'
+import type { InteropPeer } from './peer.ts'
 
 /** What a peer sends beside the payload. */
 export interface EmitExtra {
@@ -99,7 +100,7 @@ function outageOf(server: PostgresServer, connections: readonly Connection[]): N
 }
 
 /** Channels: the relay listens to one, and notifies another. */
-export async function createPostgresPeer(server: PostgresServer): Promise<Peer> {
+export async function createPostgresPeer(server: PostgresServer): Promise<InteropPeer> {
   const number = places++
   const [incoming, outgoing] = [`in ${number}`, `out ${number}`]
   const received: Received[] = []
