@@ -115,13 +115,12 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
       toWrite: notifier(this.options, this.marshaller, this.name),
     }
     await session.open(signal)
-    const { table: name, columns, create, deduplicate, outbox } = this.options
+    const { table: name, create, deduplicate } = this.options
     if (name === undefined) {
       await session.query(NOTIFY, [[], []])
       return
     }
-    // The outbox' own connection makes it as an outbox.
-    if (create && name !== outbox) await createTable(session, { name, columns })
+    if (create) await createTable(session, name, this.options)
     const table = await describeTable(session, name, this.options, ['payload', ...WRITTEN])
     const statement = insertStatement(table, deduplicate)
     // Says now what is missing: a right, a unique index; and that the server writes.

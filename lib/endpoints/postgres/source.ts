@@ -86,8 +86,7 @@ export class OutboxSource {
     const { options, outbox } = this.#init
     const marks = options['on-settled'] === 'mark'
     const wakeChannel = wakeChannelOf(options)
-    if (options.create)
-      await createTable(session, { name: outbox, columns: options.columns, outbox: { wakeChannel, marks } })
+    if (options.create) await createTable(session, outbox, options)
     const parts = ['id', 'payload', 'key', 'topic', 'headers', 'message-id', 'time'] as const
     const table = await describeTable(session, outbox, options, marks ? [...parts, 'settled'] : parts)
     const statements = readStatements(table, marks)
