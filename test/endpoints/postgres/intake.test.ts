@@ -1,6 +1,6 @@
 /** Order per key, whatever the lanes give back. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { Hands, type Held } from '../../../lib/endpoints/postgres/hands.ts'
 import { Intake } from '../../../lib/endpoints/postgres/intake.ts'
@@ -52,8 +52,19 @@ function world(): World {
   return state
 }
 
-test('rows of a key never overtake one that was given back before they were handed in', (t) => {
+/** @returns a function that lets so many milliseconds pass. */
+function mockTime(t: TestContext): (milliseconds: number) => void {
+  let now = 0
   t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate'] })
+  t.mock.method(performance, 'now', () => now)
+  return (milliseconds) => {
+    now += milliseconds
+    t.mock.timers.tick(milliseconds)
+  }
+}
+
+test('rows of a key never overtake one that was given back before they were handed in', (t) => {
+  const pass = mockTime(t)
   const steps = fc.oneof(
     { weight: 4, arbitrary: fc.record({ push: fc.constantFrom('a', 'b', undefined) }) },
     { weight: 4, arbitrary: fc.record({ settle: fc.nat(20) }) },
@@ -86,7 +97,7 @@ test('rows of a key never overtake one that was given back before they were hand
         else if ('pause' in step) {
           here.mayGive = !step.pause
           if (here.mayGive) intake.resume()
-        } else if ('pass' in step) t.mock.timers.tick(step.pass)
+        } else if ('pass' in step) pass(step.pass)
         else {
           const index = 'settle' in step ? step.settle : step.reject
           const each = pending[index]
@@ -103,7 +114,7 @@ test('rows of a key never overtake one that was given back before they were hand
       here.mayGive = true
       intake.resume()
       for (let round = 0; round < 2_000 && hands.count > 0; round++) {
-        t.mock.timers.tick(31_000)
+        pass(31_000)
         for (const each of open().filter((one) => !done.has(one))) {
           done.add(each)
           each.settle(null)
@@ -117,7 +128,7 @@ test('rows of a key never overtake one that was given back before they were hand
 })
 
 test('what is closed holds nothing but what the lanes have', (t) => {
-  t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate'] })
+  const pass = mockTime(t)
   const here = world()
   const [first] = [here.push('a'), here.push('a'), here.push(undefined)]
   for (const { settle } of [...here.given]) settle(forNow)
@@ -126,7 +137,7 @@ test('what is closed holds nothing but what the lanes have', (t) => {
   here.push('b')
   here.intake.close()
   assert.equal(here.hands.count, 0)
-  t.mock.timers.tick(60_000)
+  pass(60_000)
   assert.equal(here.given.length, 3)
   assert.equal(first?.rejections, 1)
 })

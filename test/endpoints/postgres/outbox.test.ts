@@ -51,11 +51,14 @@ describe('endpoint-postgres, an outbox', { skip: need('initdb', 'postgres', 'psq
     assert.deepEqual(await texts(3), ['{"total": 12}', 'two', 'three'])
     const [one, two, three] = incoming.map(({ message }) => message)
     assert.deepEqual([one?.id, one?.topic, one?.key, one?.time], ['m-1', 'paid', 'größe', 1_577_934_245_678])
-    assert.deepEqual(Object.entries(one?.headers ?? {}).toSorted(), [
-      ['__proto__', 'x'],
-      ['count', '3'],
-      ['region', 'eu'],
-    ])
+    assert.deepEqual(
+      new Map(Object.entries(one?.headers ?? {})),
+      new Map([
+        ['region', 'eu'],
+        ['count', '3'],
+        ['__proto__', 'x'],
+      ]),
+    )
     assert.deepEqual(
       [two?.id, two?.topic, two?.key, { ...two?.headers }],
       ['m-2', 'o_fields', 'k', { traceparent: 't' }],
