@@ -10,6 +10,7 @@ tools=(
   redis-cli:redis-tools
   nats-server:nats-server
   mosquitto:mosquitto
+  mosquitto_pub:mosquitto-clients
   rabbitmq-server:rabbitmq-server
   epmd:erlang-base
   amqp-publish:amqp-tools

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { freePort, onFreePort } from './port.ts'
+import { accepts, freePort, onFreePort } from './port.ts'
 import type { ManagedProcess, Owner } from './process.ts'
 import { startProcess, temporaryFolder } from './process.ts'
 import { find } from './require.ts'
@@ -16,6 +16,8 @@ export interface MosquittoServerOptions {
   readonly persistence?: boolean
   /** It writes each packet down: {@link MosquittoServer.logFile}. */
   readonly log?: boolean
+  /** Its listener speaks TLS: lines for the certificates (`'certfile …'`). */
+  readonly tls?: readonly string[]
   /** More lines for its configuration file: `'max_packet_size 1024'`. */
   readonly config?: string
   /** The test that it ends with; the test file if left out. */
@@ -36,7 +38,7 @@ export class MosquittoServer extends Server {
 }
 
 export async function startMosquitto(options: MosquittoServerOptions = {}): Promise<MosquittoServer> {
-  const { webSocket = false, persistence = false, log = false, config = '', t } = options
+  const { webSocket = false, persistence = false, log = false, tls = [], config = '', t } = options
   const command = find('mosquitto')
   const folder = temporaryFolder('mosquitto')
   return onFreePort(async (port) => {
@@ -50,6 +52,7 @@ export async function startMosquitto(options: MosquittoServerOptions = {}): Prom
         'allow_anonymous true',
         persistence ? `persistence true\npersistence_location ${folder}/` : 'persistence false',
         `listener ${port} 127.0.0.1`,
+        ...tls,
         webSocketPort === undefined ? '' : `listener ${webSocketPort} 127.0.0.1\nprotocol websockets`,
         logFile === undefined ? '' : `log_type all\nlog_dest stderr\nlog_dest file ${logFile}`,
         config,
@@ -57,7 +60,8 @@ export async function startMosquitto(options: MosquittoServerOptions = {}): Prom
       ].join('\n'),
     )
     // It says that it runs before it does: a SIGTERM in between is lost. So it is up when it has answered somebody.
-    const ready = async ({ stderr }: ManagedProcess): Promise<boolean> => / running\b/.test(stderr) && answers(port)
+    const ready = async ({ stderr }: ManagedProcess): Promise<boolean> =>
+      / running\b/.test(stderr) && (tls.length > 0 ? accepts(port) : answers(port))
     const process = await startProcess({ command, args: ['-c', file], ready, t })
     return new MosquittoServer(process, port, webSocketPort, logFile)
   })

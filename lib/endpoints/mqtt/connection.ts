@@ -18,6 +18,7 @@ import {
   type MqttClient,
   type Packet,
 } from 'mqtt'
+import { quote } from '../../config/words.ts'
 import { within } from '../../deadline.ts'
 import { disconnection } from './reasons.ts'
 
@@ -85,13 +86,21 @@ export class Connection {
         messageIdProvider: new UniqueMessageIdProvider(),
       })
       this.#client = client
+      // It would give up half a keepalive after its ping: too soon where that is short, too late where it is long.
+      client.onKeepaliveTimeout = () => {}
       client.on('packetreceive', this.#onPacket)
       client.on('packetsend', this.#onSend)
       client.on('error', this.#fail)
-      client.on('disconnect', ({ reasonCode = 0 }) =>
-        this.#fail(disconnection(reasonCode, String(client.options.clientId))),
+      const clientId = String(client.options.clientId)
+      client.on('disconnect', ({ reasonCode = 0 }) => this.#fail(disconnection(reasonCode, clientId)))
+      // Mosquitto 2.0 and brokers of 3.1.1 do not say that another client has taken the session.
+      client.on('close', () =>
+        this.#fail(
+          new Error(
+            `the broker closed the connection: it ended, or another client has the client id ${quote(clientId)}`,
+          ),
+        ),
       )
-      client.on('close', () => this.#fail(new Error('the broker closed the connection')))
       client.on('connect', () => resolve())
       // MQTT.js tells nobody of those without a code: a WebSocket's.
       client.stream.on('error', this.#fail)
@@ -134,6 +143,11 @@ export class Connection {
     if (this.#acks.length === 0) process.nextTick(this.#writeAcks)
     // The two bytes of a success need no reason code. Source: MQTT 5, sections 3.4.2.1 and 3.5.2.1.
     this.#acks.push(qos === 1 ? PUBACK : PUBREC, 2, id >> 8, id & 0xff)
+  }
+
+  /** The broker is not to be listened to any more: nothing comes in from now on, and the connection counts as lost. */
+  abandon(error: Error): void {
+    this.#fail(error)
   }
 
   /** Ends the session's connection in order, as far as the broker still reads. Never throws. */

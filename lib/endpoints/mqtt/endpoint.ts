@@ -30,6 +30,11 @@ import { topicOf } from './topic.ts'
 const UNTOLD_RECEIVE_MAXIMUM = 1_000
 /** MQTT 5, section 3.2.2.3.3: what a broker takes that says nothing. */
 const RECEIVE_MAXIMUM = 65_535
+/**
+ * What a broker may have in the relay's hands that does not keep to the receive maximum: Mosquitto 2.0.11 sends as many
+ * more with each acknowledgement.
+ */
+const MAX_IN_HAND = { messages: 10_000, bytes: 64 * 1024 * 1024 }
 
 export class MqttEndpoint extends Endpoint<MqttOptions> {
   declare readonly counters: Endpoint['counters'] & {
@@ -73,14 +78,13 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     this.#directory = directory
     this.#topicOf = topicOf(options, name)
     this.#maxPacket = options['max-packet-size']
-    this.#receiveMaximum =
-      options.version === 5 ? (options['receive-maximum'] ?? DEFAULT_RECEIVE_MAXIMUM) : RECEIVE_MAXIMUM
+    this.#receiveMaximum = options['receive-maximum'] ?? DEFAULT_RECEIVE_MAXIMUM
     this.#hands = new Hands((id, qos) => {
       this.counters.acknowledged++
       this.#connection?.acknowledge(id, qos)
     })
     this.#intake = new Intake({
-      maxWaiting: options['receive-maximum'] ?? DEFAULT_RECEIVE_MAXIMUM,
+      maxWaiting: this.#receiveMaximum,
       mayGive: () => !this.suspended,
       give: (message, settle) => this.receive(message, this.capabilities.source?.ack === true ? settle : undefined),
       onSettled: (held) => this.#hands.settle(held),
@@ -91,7 +95,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
   }
 
   override get gauges(): Record<string, number> {
-    return { inFlight: this.#publisher?.inFlight ?? 0, pending: this.#hands.count }
+    return { inFlight: this.#publisher?.inFlight ?? 0, pending: this.#hands.count, pendingBytes: this.#hands.bytes }
   }
 
   /** Up means: the broker has taken the login; where a route begins here, every filter is subscribed to. */
@@ -104,7 +108,10 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       onPublish: (packet, qos) => this.#onPublish(packet, qos),
       onRelease: (id) => this.#hands.release(id),
       onDrain: () => this.#publisher?.look(),
-      onLost: (error) => this.lost(error),
+      onLost: (error) => {
+        this.#hands.end()
+        this.lost(error)
+      },
     }))
     await abortable(connection.open(), signal)
     if (this.#unable !== undefined) throw new Error(this.#unable)
@@ -120,6 +127,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     publisher?.close()
     await connection?.close()
     this.#connection = undefined
+    this.#hands.end()
   }
 
   /** What comes from now on stays the broker's: it is not acknowledged. */
@@ -204,9 +212,9 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       this.counters.redelivered++
       return
     }
-    // MQTT 5, section 3.3.4: what it says is what it must keep to.
-    if (this.#hands.open >= this.#receiveMaximum) {
-      this.lost(new Error(`the broker sent more than ${this.#receiveMaximum} messages without an acknowledgement`))
+    if (this.#isOverrun()) {
+      const bound = `${this.#receiveMaximum} messages without an acknowledgement`
+      this.#connection?.abandon(new Error(`the broker sends more than ${bound}`))
       return
     }
     const attributes = attributesOfPacket(packet, this.options.version)
@@ -214,6 +222,12 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     const held = new Held(id, qos, this.message({ ...attributes, id: stable, topic, payload }))
     this.#hands.take(held)
     this.#intake.push(held)
+  }
+
+  /** Nothing more is taken then. What comes is not acknowledged, so that the broker sends it again. */
+  #isOverrun(): boolean {
+    const { open, bytes } = this.#hands
+    return open >= this.#receiveMaximum && (open >= MAX_IN_HAND.messages || bytes >= MAX_IN_HAND.bytes)
   }
 
   /** The same when the broker sends it again, to another process too. */

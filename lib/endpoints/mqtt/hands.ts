@@ -39,10 +39,11 @@ export class Hands {
   readonly #acknowledge: (id: number, qos: number) => void
   /** By packet identifier: all that the broker's session holds of them. */
   readonly #held = new Map<number, Held>()
+  #bytes = 0
   /** What came by this connection, in order, by its QoS. */
-  #arrived = new Map<number, Held[]>()
+  readonly #arrived = new Map<number, Held[]>()
   /** What of it is not acknowledged. */
-  #onConnection = new Set<Held>()
+  readonly #onConnection = new Set<Held>()
   /** Packet identifiers of QoS 2 whose PUBREC was sent, and that the broker has not released. */
   readonly #recorded = new Set<number>()
 
@@ -61,20 +62,28 @@ export class Hands {
     return this.#onConnection.size
   }
 
+  /** Bytes of the payloads that are in hand, whether or not their connection is there. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /**
    * A connection is there.
    * @param isResumed whether the broker has kept the session. Where it has not, what is in hand is the relay's alone:
    * it is delivered, and there is nothing to acknowledge.
    */
   begin(isResumed: boolean): void {
-    this.#arrived = new Map([
-      [1, []],
-      [2, []],
-    ])
-    this.#onConnection = new Set()
+    this.end()
     if (isResumed) return
     this.#held.clear()
+    this.#bytes = 0
     this.#recorded.clear()
+  }
+
+  /** The connection is gone. What is settled from now on is acknowledged when the broker sends it again. */
+  end(): void {
+    this.#arrived.clear()
+    this.#onConnection.clear()
   }
 
   /** Whether what arrives is known, and needs nothing more. Where it is not, it is new: {@link take} it. */
@@ -98,6 +107,7 @@ export class Hands {
 
   take(held: Held): void {
     this.#held.set(held.id, held)
+    this.#bytes += held.message.payload.length
     this.#line(held)
   }
 
@@ -113,18 +123,25 @@ export class Hands {
   }
 
   #line(held: Held): void {
-    this.#arrived.get(held.qos)?.push(held)
+    const line = this.#arrived.get(held.qos)
+    if (line === undefined) this.#arrived.set(held.qos, [held])
+    else line.push(held)
     this.#onConnection.add(held)
   }
 
   /** The identifier is another message's now. */
   #forget(held: Held): void {
-    this.#held.delete(held.id)
-    this.#onConnection.delete(held)
+    this.#drop(held)
     const line = this.#arrived.get(held.qos) ?? []
     const index = line.indexOf(held)
     if (index >= 0) line.splice(index, 1)
     this.#acknowledgeFirst(held.qos)
+  }
+
+  #drop(held: Held): void {
+    this.#held.delete(held.id)
+    this.#bytes -= held.message.payload.length
+    this.#onConnection.delete(held)
   }
 
   #acknowledgeFirst(qos: number): void {
@@ -132,8 +149,7 @@ export class Hands {
     let first = line[0]
     while (first?.isSettled === true) {
       line.shift()
-      this.#held.delete(first.id)
-      this.#onConnection.delete(first)
+      this.#drop(first)
       if (qos === 2) this.#recorded.add(first.id)
       this.#acknowledge(first.id, qos)
       first = line[0]
