@@ -87,16 +87,14 @@ describe('relays that share an outbox', { skip: need('initdb', 'postgres', 'psql
     await until(() => slots(full) === 8)
   })
 
-  test('when the connection of one is gone, so are its locks: the rows come in at another at once', async (t) => {
+  test('when one ends with rows in hand, so do its locks: the rows come in at another', async (t) => {
     const options = optionsFor('s_gone')
     const first = await startPostgresEndpoint(t, { ...options, 'application-name': 'first' })
     await until(() => slots(first) === 16)
     await insert('s_gone', 1, 50, 50)
     await first.texts(50)
     const second = await startPostgresEndpoint(t, options, { onIncoming: ({ settle }) => settle(null) })
-    // It can neither come back, nor hold anything.
-    await server.sql(`ALTER ROLE postgres CONNECTION LIMIT -1`)
-    void first.endpoint.stop()
+    await first.endpoint.stop()
     await second.texts(50)
     await until(async () => (await server.sql('SELECT count(*) FROM s_gone')) === '0')
     // What the first had in hand is settled late, and means nothing.
