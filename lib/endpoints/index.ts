@@ -5,6 +5,7 @@ import { endpointApp } from './app.ts'
 import { endpointHttp } from './http/index.ts'
 import { endpointMock } from './mock.ts'
 import { endpointMqtt } from './mqtt/index.ts'
+import { endpointJetStream } from './nats/jetstream/index.ts'
 import { endpointNats } from './nats/core/index.ts'
 import { endpointPostgres } from './postgres/index.ts'
 import { endpointRedis } from './redis/pubsub/index.ts'
@@ -15,6 +16,7 @@ export const builtinEndpoints: readonly EndpointType[] = [
   endpointAmqp,
   endpointApp,
   endpointHttp,
+  endpointJetStream,
   endpointMock,
   endpointMqtt,
   endpointNats,

@@ -115,6 +115,11 @@ export class Connection {
     return this.#isOver
   }
 
+  /** For what the library knows how to ask of the server. What is written by it is not counted here. */
+  get client(): NatsConnection {
+    return this.#client
+  }
+
   /**
    * @param onMessage called with each message, at once: nothing is queued. Must not throw.
    * @param onDenied the server does not allow it; there is no such subscription then. Must not throw.
@@ -153,11 +158,6 @@ export class Connection {
   /** Resolves when the server has read all that was written before. Stays open when the connection is lost first. */
   flush(): Promise<void> {
     return this.#client.flush()
-  }
-
-  /** Sends a request; resolves with the answer. @throws Error of the library's. */
-  request(subject: string, payload: Uint8Array, timeout: number): Promise<Msg> {
-    return this.#client.request(subject, payload, { timeout })
   }
 
   /** Ends it. In order: what was written before reaches the server, if that answers. Never rejects. */

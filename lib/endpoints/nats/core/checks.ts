@@ -49,6 +49,7 @@ export function capabilities(options: NatsOptions): Capabilities {
         ? null
         : {
             confirm: confirm === 'flush',
+            pipelined: confirm === 'flush',
             headers,
             topics: topic.includes('{'),
             echo: echo && mayHear(options, options),

@@ -69,7 +69,7 @@ describe('what endpoint-nats can do', () => {
     })
     assert.deepEqual(capabilities(options({ topic: 'a', confirm: 'flush', headers: false })), {
       source: null,
-      target: { confirm: true, headers: false, topics: false, echo: false, shared: true },
+      target: { confirm: true, pipelined: true, headers: false, topics: false, echo: false, shared: true },
     })
   })
 

@@ -1,0 +1,94 @@
+/**
+ * Floor 3. Tells the server what became of messages. What is said within one turn of the event loop leaves by one write,
+ * and one PING follows it: until its PONG has come, the server may not have read it, and the next connection says it
+ * again. To say it twice does no harm.
+ */
+import type { Connection } from '../connection.ts'
+import type { Hands, Held } from './hands.ts'
+
+export const ACK = Buffer.from('+ACK')
+export const TERM = Buffer.from('+TERM')
+export const IN_PROGRESS = Buffer.from('+WPI')
+const NAK = Buffer.from('-NAK')
+
+/** @param delay milliseconds after which the server is to bring it again; at once if left out. */
+export function nak(delay = 0): Buffer {
+  return delay === 0 ? NAK : Buffer.from(`-NAK ${JSON.stringify({ delay: delay * 1e6 })}`)
+}
+
+export interface AcksInit {
+  readonly hands: Hands
+  /** The server has read it: there is room again. Must not throw. */
+  readonly onAcknowledged: (count: number) => void
+}
+
+export class Acks {
+  readonly #init: AcksInit
+  #connection: Connection | undefined
+  /** Not known to have been read. */
+  readonly #waiting = new Map<Held, Buffer>()
+  /** Said in this turn. */
+  #turn: Held[] = []
+  #immediate: NodeJS.Immediate | undefined
+  #flushed: Promise<void> = Promise.resolve()
+
+  constructor(init: AcksInit) {
+    this.#init = init
+  }
+
+  /** There is a connection: what waited is said. */
+  attach(connection: Connection): void {
+    this.#connection = connection
+    for (const [held, word] of this.#waiting) {
+      if (this.#init.hands.isHeld(held)) this.#say(held, word)
+      else this.#waiting.delete(held)
+    }
+  }
+
+  /** That connection is over. Resolves when all that was said is read, as far as the server answers. */
+  async detach(): Promise<void> {
+    if (this.#immediate !== undefined) this.#flush()
+    this.#connection = undefined
+    await this.#flushed
+  }
+
+  /** @param word {@link ACK} or {@link TERM}. */
+  add(held: Held, word: Buffer): void {
+    this.#waiting.set(held, word)
+    this.#say(held, word)
+  }
+
+  /** The server brings it again: it has not heard. */
+  repeat(held: Held): void {
+    const word = this.#waiting.get(held)
+    if (word !== undefined) this.#say(held, word)
+  }
+
+  #say(held: Held, word: Buffer): void {
+    if (this.#connection === undefined || this.#connection.isOver) return
+    this.#connection.publish(held.reply, word)
+    this.#turn.push(held)
+    this.#immediate ??= setImmediate(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    clearImmediate(this.#immediate)
+    this.#immediate = undefined
+    const [connection, said] = [this.#connection, this.#turn]
+    this.#turn = []
+    if (connection === undefined || connection.isOver) return
+    this.#flushed = connection.flush().then(
+      () => {
+        let count = 0
+        for (const held of said) {
+          if (!this.#waiting.delete(held)) continue
+          this.#init.hands.release(held)
+          count++
+        }
+        this.#init.onAcknowledged(count)
+      },
+      // The connection is lost: the next one says it again.
+      () => {},
+    )
+  }
+}
