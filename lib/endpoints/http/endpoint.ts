@@ -53,11 +53,8 @@ export class HttpEndpoint extends Endpoint<HttpOptions> {
       counters: this.counters,
       refusal: () => this.#refusal(),
       isSuspended: () => this.suspended,
-      receive: (init, settle) => {
-        const message = this.message(init)
-        this.receive(message, settle && ((error) => settle(error, message.id)))
-        return message.id
-      },
+      message: (init) => this.message(init),
+      receive: (message, settle) => this.receive(message, settle),
     })
   }
 

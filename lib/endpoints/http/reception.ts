@@ -9,19 +9,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { type AraldoError, errors } from '../../errors.ts'
 import type { EndpointContext } from '../../endpoint.ts'
-import type { MessageInit } from '../../message.ts'
+import type { Message, MessageInit } from '../../message.ts'
+import type { Settle } from '../../types.ts'
 import { refuse, reject } from './answers.ts'
 import { type Attributes, attributesOf } from './attributes.ts'
 import { Batch, type BatchReport, linesOf, nextTurn, undecodable } from './batch.ts'
 import { type Hold, Holds } from './hold.ts'
-import { mediaTypesOf, type MediaTypes } from './media-types.ts'
+import { type BodyKind, mediaTypesOf, type MediaTypes } from './media-types.ts'
 import { type NameFilter, nameFilter } from './names.ts'
 import type { HttpOptions } from './options.ts'
 import { retryAfter } from './retry-after.ts'
 import { createSigner, type Signer } from './signature.ts'
 
-/** What became of a message. */
-type Settled = (error: Error | null, id: string) => void
 type Incoming = Omit<MessageInit, 'source' | 'marshaller'>
 
 export interface ReceptionInit {
@@ -32,8 +31,9 @@ export interface ReceptionInit {
   /** Why nothing comes in at the moment; undefined where it does. */
   readonly refusal: () => AraldoError | undefined
   readonly isSuspended: () => boolean
-  /** @returns the message's id. */
-  readonly receive: (init: Incoming, settle: Settled | undefined) => string
+  /** Makes a message of the endpoint. */
+  readonly message: (init: Incoming) => Message
+  readonly receive: (message: Message, settle: Settle | undefined) => void
 }
 
 export interface ReceptionCounters {
@@ -49,6 +49,8 @@ export interface ReceptionCounters {
 
 /** After these nothing more of the connection is wanted. */
 const CLOSES: ReadonlySet<string> = new Set(['ARALDO_ERR_CLOSING', 'ARALDO_ERR_TOO_LARGE'])
+/** The attributes of CloudEvents in binary mode. */
+const EVENT_HEADERS = 'ce-*'
 const NO_BODY = Buffer.alloc(0)
 
 export class Reception {
@@ -67,7 +69,8 @@ export class Reception {
     const { signature, 'forward-headers': forwarded, 'max-requests': requests, 'max-bytes': bytes } = options
     this.#init = init
     this.#types = mediaTypesOf(marshaller)
-    this.#forwards = nameFilter(forwarded)
+    // A format that has part of an event in headers reads them itself.
+    this.#forwards = nameFilter(marshaller.incoming === undefined ? forwarded : [...forwarded, EVENT_HEADERS])
     this.#signer = signature === undefined ? undefined : createSigner(signature)
     this.#holds = new Holds({ name, requests, bytes })
   }
@@ -133,7 +136,7 @@ export class Reception {
       this.#refuse(reply, refusal as AraldoError)
       return
     }
-    if (this.#types.kindOf(request.headers['content-type']) === 'batch') void this.#takeBatch(body, attributes, reply)
+    if (this.#kindOf(request) === 'batch') void this.#takeBatch(body, attributes, reply)
     else this.#take(body, attributes, reply)
   }
 
@@ -149,15 +152,22 @@ export class Reception {
 
   #headRefusal(request: FastifyRequest): AraldoError | undefined {
     const { name } = this.#init.context
-    const kind = this.#types.kindOf(request.headers['content-type'])
+    const kind = this.#kindOf(request)
     if (kind === undefined) return new errors.MEDIA_TYPE_REFUSED(name, this.#types.accepted)
     const [limit, length] = [this.#limit(request), Number(request.headers['content-length'] ?? 0)]
     return length > limit ? new errors.TOO_LARGE(name, limit, length) : undefined
   }
 
+  #kindOf({ headers }: FastifyRequest): BodyKind | undefined {
+    // Its payload is the event's data, of any type.
+    if (headers['ce-specversion'] !== undefined && this.#init.context.marshaller.incoming !== undefined)
+      return 'message'
+    return this.#types.kindOf(headers['content-type'])
+  }
+
   #limit(request: FastifyRequest): number {
     const { 'max-payload': payload, 'max-batch': batch } = this.#init.context.options
-    return this.#types.kindOf(request.headers['content-type']) === 'batch' ? batch.bytes : payload
+    return this.#kindOf(request) === 'batch' ? batch.bytes : payload
   }
 
   #signatureError(request: FastifyRequest, body: Buffer): AraldoError | undefined {
@@ -176,25 +186,27 @@ export class Reception {
 
   #take(payload: Buffer, attributes: Attributes, reply: FastifyReply): void {
     const { context, receive } = this.#init
-    const { marshaller, options } = context
-    let body: unknown
+    const message = this.#init.message({ ...attributes, payload })
+    // As it will be in the lanes.
+    const read = context.marshaller.incoming?.(message) ?? message
     try {
-      body = marshaller.decode(payload)
-    } catch (cause) {
-      this.#refuse(reply, new errors.UNDECODABLE(marshaller.format, attributes.id ?? 'without an id', { cause }))
+      void read.body
+    } catch (error) {
+      this.#refuse(reply, error as AraldoError)
       return
     }
-    const init = { ...attributes, payload, body }
-    if (options.acknowledge === 'accepted') {
-      void reply.code(202).send({ id: receive(init, undefined) })
+    const { id } = read
+    if (context.options.acknowledge === 'accepted') {
+      receive(message, undefined)
+      void reply.code(202).send({ id })
       return
     }
-    const end = this.#wait(reply, 1, (error, isLate, id) => {
+    const end = this.#wait(reply, 1, (error, isLate) => {
       if (error === null) void reply.code(200).send({ id })
       else if (isLate) refuse(reply, error as AraldoError)
       else reject(reply, error)
     })
-    receive(init, end)
+    receive(message, end)
   }
 
   async #takeBatch(body: Buffer, attributes: Attributes, reply: FastifyReply): Promise<void> {
@@ -220,12 +232,12 @@ export class Reception {
       give: (line, settle) => {
         const id = attributes.id === undefined ? undefined : `${attributes.id}/${line.number}`
         // Its own copy: one line that waits must not keep the whole body.
-        receive({ ...attributes, headers, id, payload: Buffer.from(line.payload) }, settle)
+        receive(this.#init.message({ ...attributes, headers, id, payload: Buffer.from(line.payload) }), settle)
       },
       onEnd: (result) => {
         this.#batches.delete(batch)
         report = result
-        end(null, '')
+        end(null)
       },
     })
     const answer = (failure: Error | null): void => {
@@ -257,9 +269,9 @@ export class Reception {
   #wait(
     reply: FastifyReply,
     messages: number,
-    answer: (error: Error | null, isLate: boolean, id: string) => void,
+    answer: (error: Error | null, isLate: boolean) => void,
     onLeave?: () => void,
-  ): Settled {
+  ): Settle {
     const { context, counters } = this.#init
     const timeout = context.options['settle-timeout']
     let isOver = false
@@ -274,7 +286,7 @@ export class Reception {
     const giveUp = (error: AraldoError): void => {
       if (!finish()) return
       counters.unsettled += messages
-      answer(error, true, '')
+      answer(error, true)
     }
     const leave = (): void => {
       if (!finish()) return
@@ -284,8 +296,8 @@ export class Reception {
     const timer = setTimeout(() => giveUp(new errors.UNSETTLED(context.name, timeout)), timeout)
     this.#waiting.add(giveUp)
     reply.raw.once('close', leave)
-    return (error, id) => {
-      if (finish()) answer(error, false, id)
+    return (error) => {
+      if (finish()) answer(error, false)
     }
   }
 }
