@@ -10,6 +10,7 @@ import { endpointNats } from './nats/core/index.ts'
 import { endpointPostgres } from './postgres/index.ts'
 import { endpointRedis } from './redis/pubsub/index.ts'
 import { endpointRedisStream } from './redis/stream/index.ts'
+import { endpointWebSocketClient } from './websocket-client/index.ts'
 import { endpointWebSocket } from './websocket/index.ts'
 
 export const builtinEndpoints: readonly EndpointType[] = [
@@ -24,4 +25,5 @@ export const builtinEndpoints: readonly EndpointType[] = [
   endpointRedis,
   endpointRedisStream,
   endpointWebSocket,
+  endpointWebSocketClient,
 ]

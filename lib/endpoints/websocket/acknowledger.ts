@@ -5,20 +5,11 @@
 import { errors } from '../../errors.ts'
 import type { Marshaller, MessageInit } from '../../message.ts'
 import type { Headers, Settle } from '../../types.ts'
+import { type Content, contentOf, SUBPROTOCOL } from '../common/araldo-v1/content.ts'
 import type { Client } from './client.ts'
 import { CLOSE_CODES, type CloseCode } from './close-codes.ts'
 import type { Conversation, Flight } from './conversation.ts'
-import {
-  ackOf,
-  type ClientMessage,
-  type ClientSession,
-  type Content,
-  contentOf,
-  FrameError,
-  nackOf,
-  parseFrame,
-  SUBPROTOCOL,
-} from './protocol.ts'
+import { ackOf, type ClientMessage, type ClientSession, FrameError, nackOf, parseFrame } from './protocol.ts'
 import type { Replies } from './replies.ts'
 
 /** Grow with each answer, with each message that came again, and with what is not of the format. */

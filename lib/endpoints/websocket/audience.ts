@@ -3,10 +3,11 @@
  * protocol, made once for all of them; the others get it as it is, and cost what they would cost alone.
  */
 import type { Marshaller, Message } from '../../message.ts'
+import { type Content, contentOf } from '../common/araldo-v1/content.ts'
 import type { Client } from './client.ts'
 import { FanOut } from './fan-out.ts'
 import { frameLength } from './frame.ts'
-import { type Content, contentOf, pushOf } from './protocol.ts'
+import { pushOf } from './protocol.ts'
 import { Replies } from './replies.ts'
 
 export interface AudienceOptions {

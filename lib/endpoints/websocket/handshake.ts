@@ -1,8 +1,8 @@
 /** Floor 3. What the request of a client says of the connection that it becomes: where it is, and what it speaks. */
+import { SUBPROTOCOL } from '../common/araldo-v1/content.ts'
 import { randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Headers } from '../../types.ts'
-import { SUBPROTOCOL } from './protocol.ts'
 
 /** A connection's id can't be guessed. */
 const ID_BYTES = 15

@@ -10,23 +10,10 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { isRetryable } from '../../errors.ts'
-import type { Marshaller, Message } from '../../message.ts'
+import type { Message } from '../../message.ts'
 import type { Headers } from '../../types.ts'
-import { membersOf } from './members.ts'
-
-export const SUBPROTOCOL = 'araldo.v1'
-
-const CONTENTS = ['body', 'text', 'base64'] as const
-/**
- * The member that a payload is in: `body` is JSON as it is, `text` a string, `base64` bytes (RFC 4648 section 4). Which
- * one is up to the endpoint's marshaller.
- */
-export type Content = (typeof CONTENTS)[number]
-
-export function contentOf({ format, binary }: Marshaller): Content {
-  if (format === 'json') return 'body'
-  return binary ? 'base64' : 'text'
-}
+import { type Content, frameOf, member, payloadIn } from '../common/araldo-v1/content.ts'
+import { membersOf } from '../common/araldo-v1/members.ts'
 
 // ── What a client sends ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -67,41 +54,40 @@ const ID = /^[\x21-\x7e]{1,128}$/
 /** Shorter ones could be guessed. */
 const SESSION = /^[\x21-\x7e]{16,128}$/
 const MAX_KEY = 256
-/** Bytes of a frame around its payload, where nobody pads it. */
-const ENVELOPE = 512
 const MAX_HEADERS = 32
 const HEADER_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/
 /** The relay's own: what a client says of itself must not pass for what the relay knows of it. */
 const RESERVED_HEADER = /^(araldo|param_|connection_id$)/i
 /** Control characters, and halves of a character. */
 const UNCLEAN = /[\p{Cc}\p{Cs}]/u
-const HALF_CHARACTER = /\p{Cs}/u
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 
 /**
  * Reads a client's frame. The payload of a message may be a part of the frame where the content is JSON.
  * @throws FrameError
  */
 export function parseFrame(frame: Buffer, content: Content): ClientMessage | ClientSession {
-  let members: Map<string, Buffer>
   try {
-    members = membersOf(frame, isKnown)
+    return frameIn(frame, content)
   } catch (error) {
-    throw new FrameError((error as Error).message)
+    throw error instanceof FrameError ? error : new FrameError((error as Error).message)
   }
-  const type = parse(members, 'type')
+}
+
+function frameIn(frame: Buffer, content: Content): ClientMessage | ClientSession {
+  const members = membersOf(frame, isKnown)
+  const type = member(members, 'type')
   if (type !== 'message' && type !== 'session') throw new FrameError("its 'type' is neither 'message' nor 'session'")
   for (const name of members.keys()) {
     if (!MEMBERS[type].has(name)) throw new FrameError(`a ${type} has no '${name}'`)
   }
   if (type === 'message') return messageOf(frame, members, content)
-  const session = parse(members, 'session')
+  const session = member(members, 'session')
   if (typeof session === 'string' && SESSION.test(session)) return { type, session }
   throw new FrameError("its 'session' is no text of 16 to 128 visible ASCII characters")
 }
 
 function messageOf(frame: Buffer, members: Map<string, Buffer>, content: Content): ClientMessage {
-  const id = parse(members, 'id')
+  const id = member(members, 'id')
   if (typeof id !== 'string' || !ID.test(id)) {
     throw new FrameError("its 'id' is no text of 1 to 128 visible ASCII characters")
   }
@@ -109,23 +95,12 @@ function messageOf(frame: Buffer, members: Map<string, Buffer>, content: Content
     return {
       type: 'message',
       id,
-      key: keyOf(parse(members, 'key')),
-      headers: headersOf(parse(members, 'headers')),
-      payload: payloadOf(frame, members, content),
+      key: keyOf(member(members, 'key')),
+      headers: headersOf(member(members, 'headers')),
+      payload: payloadIn(frame, members, content),
     }
   } catch (error) {
     throw new FrameError((error as Error).message, id)
-  }
-}
-
-/** A member's value; undefined where there is no such member. */
-function parse(members: Map<string, Buffer>, name: string): unknown {
-  const value = members.get(name)
-  if (value === undefined) return undefined
-  try {
-    return JSON.parse(value.toString()) as unknown
-  } catch {
-    throw new FrameError(`its '${name}' is not valid JSON`)
   }
 }
 
@@ -150,24 +125,6 @@ function headersOf(headers: unknown): Headers | undefined {
     }
   }
   return headers as Headers
-}
-
-function payloadOf(frame: Buffer, members: Map<string, Buffer>, content: Content): Buffer {
-  const value = members.get(content)
-  if (value === undefined || CONTENTS.some((other) => other !== content && members.has(other))) {
-    throw new FrameError(`its payload is not in '${content}', or not there alone`)
-  }
-  const parsed = parse(members, content)
-  if (content === 'body') return isMostOf(frame, value) ? value : Buffer.from(value)
-  if (typeof parsed !== 'string' || HALF_CHARACTER.test(parsed)) throw new FrameError(`its '${content}' is no text`)
-  if (content === 'text') return Buffer.from(parsed)
-  if (parsed.length % 4 !== 0 || !BASE64.test(parsed)) throw new FrameError("its 'base64' is no base64, padded with =")
-  return Buffer.from(parsed, 'base64')
-}
-
-/** A part keeps the whole in memory, which is counted nowhere: of a frame that is mostly spaces, a copy is kept. */
-function isMostOf(frame: Buffer, part: Buffer): boolean {
-  return frame.length <= part.length * 2 + ENVELOPE
 }
 
 // ── What a client is sent ─────────────────────────────────────────────────────────────────────────────────────────
@@ -210,23 +167,14 @@ function isOurs(code: unknown): code is string {
   return typeof code === 'string' && /^ARALDO_ERR_[A-Z_]+$/.test(code)
 }
 
-/** Begins a text in UTF-8, for some; JSON has none within it. */
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
-
 /**
  * A message on its way to clients: made once, however many they are. Its headers, its key and its topic are not in it:
  * clients of the plain protocol do not see them, either, and they may not be for strangers.
  * @param payload in the endpoint's format, if its sender keeps to that; nobody has looked.
  */
 export function pushOf(message: Message, payload: Buffer, content: Content): Buffer {
-  const head = `{"type":"message","id":${JSON.stringify(message.id)},"time":${JSON.stringify(message.time)},`
-  if (content === 'base64') return Buffer.from(`${head}"base64":"${payload.toString('base64')}"}`)
-  if (content === 'body' && isJson(message, payload)) {
-    const isMarked = payload.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)
-    const body = isMarked ? payload.subarray(BYTE_ORDER_MARK.length) : payload
-    return Buffer.concat([Buffer.from(`${head}"body":`), body, Buffer.from('}')])
-  }
-  return Buffer.from(`${head}"text":${JSON.stringify(payload.toString())}}`)
+  const head = `{"type":"message","id":${JSON.stringify(message.id)},"time":${JSON.stringify(message.time)}`
+  return frameOf(head, payload, content === 'body' && !isJson(message, payload) ? 'text' : content)
 }
 
 /** What a broker passes on unread would otherwise write members of its own. Decodes the message once, for all who ask. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { membersOf } from '../../../lib/endpoints/websocket/members.ts'
+import { membersOf } from '../../../lib/endpoints/common/araldo-v1/members.ts'
 
 const all = (): boolean => true
 
