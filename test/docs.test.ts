@@ -30,6 +30,15 @@ describe('the documentation', () => {
     }
   })
 
+  test('names each endpoint type and each marshaller in the README', async () => {
+    const text = await read('README.md')
+    for (const { id } of builtinEndpoints) {
+      const page = `docs/connectors/${id.replace(/^endpoint-/, '')}.md`
+      assert.ok(text.includes(`| [\`${id}\`](${page}) |`), `README.md has no row for ${id}`)
+    }
+    for (const { id } of builtinMarshallers) assert.ok(text.includes(`\`${id}\``), `README.md does not name ${id}`)
+  })
+
   test('of the marshallers has a table of options for each', async () => {
     const marked = markedTypes(await read('docs/marshallers.md'))
     assert.deepEqual(marked.toSorted(), builtinMarshallers.map(({ id }) => id).toSorted())

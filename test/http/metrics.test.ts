@@ -7,6 +7,7 @@ import { builtinEndpoints } from '../../lib/endpoints/index.ts'
 import araldo from '../../lib/plugin.ts'
 import { connect } from '../support/client.ts'
 import type { TestEndpoint } from '../support/core.ts'
+import { EVERY_ENDPOINT } from '../support/every-type.ts'
 import { type MetricFamily, parseMetrics, valueOf } from '../support/metrics.ts'
 import { configOf, relayServer, testType } from '../support/relay.ts'
 
@@ -322,25 +323,32 @@ describe("metrics in the host's registry", () => {
 
 describe('docs/metrics.md', () => {
   test('lists every metric of a relay that has every built-in endpoint type, and no other', async (t) => {
-    const endpoints = {
-      app: { id: 'endpoint-app' },
-      mock: { id: 'endpoint-mock' },
-      browsers: { id: 'endpoint-websocket', path: '/ws' },
-      orders: { id: 'endpoint-redis', url: 'redis://127.0.0.1:1', channel: 'orders' },
-      log: { id: 'endpoint-redis-stream', url: 'redis://127.0.0.1:1', stream: 'log' },
-    }
-    const present = new Set(Object.values(endpoints).map(({ id }) => id))
-    assert.deepEqual(present, new Set(builtinEndpoints.map(({ id }) => id)))
-    const config = configOf(endpoints, { app: ['mock', 'browsers', 'orders', 'log'] })
-    const server = await relayServer(t, { config })
+    assert.deepEqual(new Set(Object.keys(EVERY_ENDPOINT)), new Set(builtinEndpoints.map(({ id }) => id)))
+    const endpoints = Object.fromEntries(
+      Object.entries(EVERY_ENDPOINT).map(([id, options]) => [id, { id, ...options }]),
+    )
+    const server = await relayServer(t, { config: configOf(endpoints, { 'endpoint-app': ['endpoint-mock'] }) })
     await server.inject('/health/live')
-    const families = await scrape(server)
-    const shown = [...families.values()]
-      .filter(({ name }) => name.startsWith('araldo_'))
-      .map(({ name, type }) => `${name} ${type}`)
+    const families = [...(await scrape(server)).values()].filter(({ name }) => name.startsWith('araldo_'))
     const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8')
-    const listed = Array.from(page.matchAll(/^\| `(araldo_\w+)` \| (\w+) \|/gm), ([, name, type]) => `${name} ${type}`)
+    const listed = metricsIn(page)
     // Several types may have one metric, each with a row of its own.
+    const shown = families.map(({ name, type }) => `${name} ${type}`)
     assert.deepEqual([...new Set(listed)].toSorted(), shown.toSorted())
+
+    for (const id of Object.keys(EVERY_ENDPOINT)) {
+      const common = new Set(metricsIn(page.split('Each type brings its own')[0] ?? ''))
+      const own = families
+        .filter(({ samples }) => samples.some(({ labels }) => labels['type'] === id))
+        .map(({ name, type }) => `${name} ${type}`)
+        .filter((metric) => !common.has(metric))
+      const [, section = ''] = new RegExp(`^\`${id}\`:\n\n((?:\\|.*\n)+)`, 'm').exec(page) ?? []
+      assert.deepEqual(metricsIn(section).toSorted(), own.toSorted(), id)
+    }
   })
 })
+
+/** `araldo_lane_waiting_bytes gauge` for each row of a table of metrics. */
+function metricsIn(text: string): string[] {
+  return Array.from(text.matchAll(/^\| `(araldo_\w+)` \| (\w+) \|/gm), ([, name, type]) => `${name} ${type}`)
+}

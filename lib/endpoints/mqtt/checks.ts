@@ -109,12 +109,12 @@ function* checkTarget(options: MqttOptions): Iterable<OptionIssue> {
 export function capabilities(options: MqttOptions): Capabilities {
   const { version, qos, topic } = options
   const isAcknowledged = qos > 0
+  // Without a session nobody has a message that the relay dies with: an acknowledgement that waits would promise nothing.
+  const replay = hasSession(options)
   const headers = version === 5
   return {
     source:
-      filtersOf(options).length === 0
-        ? null
-        : { ack: isAcknowledged, pause: isAcknowledged, replay: hasSession(options), headers, topics: true },
+      filtersOf(options).length === 0 ? null : { ack: replay, pause: isAcknowledged, replay, headers, topics: true },
     target:
       topic === undefined
         ? null

@@ -86,7 +86,13 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     this.#intake = new Intake({
       maxWaiting: this.#receiveMaximum,
       mayGive: () => !this.suspended,
-      give: (message, settle) => this.receive(message, this.capabilities.source?.ack === true ? settle : undefined),
+      give: (message, settle) => {
+        if (this.capabilities.source?.ack === true) this.receive(message, settle)
+        else {
+          this.receive(message)
+          settle(null)
+        }
+      },
       onSettled: (held) => this.#hands.settle(held),
       onLetGo: () => this.counters.letGo++,
       onRejected: () => this.counters.rejected++,

@@ -66,7 +66,11 @@ describe('the options of endpoint-mqtt', () => {
     const source = { ack: true, pause: true, replay: true, headers: true, topics: true }
     const target = { confirm: true, pipelined: true, headers: true, topics: false, echo: false, shared: true }
     assert.deepEqual(capabilities({ subscribe: 'a' }), { source, target: null })
-    assert.deepEqual(capabilities({ subscribe: 'a', 'session-expiry': 0 }).source, { ...source, replay: false })
+    assert.deepEqual(capabilities({ subscribe: 'a', 'session-expiry': 0 }).source, {
+      ...source,
+      ack: false,
+      replay: false,
+    })
     assert.deepEqual(capabilities({ subscribe: 'a', qos: 0 }).source, {
       ...source,
       ack: false,

@@ -181,6 +181,21 @@ describe('a source of MQTT', { skip: need('mosquitto', 'mosquitto_pub') }, () =>
     )
   })
 
+  test('without a session acknowledges what the lanes have taken, and is held back by lanes that take nothing', async (t) => {
+    const at = { ...place(), 'session-expiry': 0 }
+    const { incoming, texts, endpoint } = await startMqtt(t, at)
+    endpoint.hold()
+    await publish(mosquitto, at.subscribe, 'one')
+    await until(() => endpoint.gauges['pending'] === 1)
+    assert.equal(incoming.length, 0)
+    assert.equal(acknowledgements(mosquitto, at['client-id']).length, 0)
+    endpoint.release()
+    assert.deepEqual(await texts(1), ['one'])
+    assert.equal(incoming[0]?.settle, undefined)
+    await until(() => acknowledgements(mosquitto, at['client-id']).length === 1)
+    assert.equal(endpoint.gauges['pending'], 0)
+  })
+
   test('keeps so many messages of QoS 0 as it may while the lanes want nothing, and counts the rest', async (t) => {
     const at = place()
     const { incoming, texts, endpoint } = await startMqtt(t, { ...at, 'receive-maximum': 2 })
