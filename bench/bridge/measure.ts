@@ -48,12 +48,14 @@ export async function measureBacklog(relay: Relay, bridge: Bridge, amounts: Amou
   try {
     const first = await sampleAt(amounts.warmUp, sample)
     const last = await sampleAt(total, sample)
-    // What was confirmed must be acknowledged, too: else a restart brings it once more.
-    await until(async () => ((await source.left()) ?? 0) === 0, { timeout: PATIENCE, message: 'the acknowledgements' })
-    const arrived = await target.arrived()
-    return resultOf(first, last, total, arrived)
-  } finally {
+    const isAcknowledged = async (): Promise<boolean> => ((await source.left()) ?? 0) === 0
+    await until(isAcknowledged, { timeout: PATIENCE, message: 'the acknowledgements' })
+    // Some brokers tell of what is not acknowledged only when nobody holds it any more.
     await process.stop()
+    await until(isAcknowledged, { timeout: PATIENCE, message: 'the last acknowledgements' })
+    return resultOf(first, last, total, await target.arrived())
+  } finally {
+    await process.kill()
   }
 }
 

@@ -29,3 +29,4 @@ await openSource(source, window, (messages, acknowledge) => {
   return unconfirmed < window ? undefined : new Promise((resolve) => (goOn = resolve))
 })
 console.log('running')
+process.once('SIGTERM', () => process.exit())

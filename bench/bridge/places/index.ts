@@ -1,11 +1,13 @@
 /** Everything that a bridge can be built between here. */
 import { locate } from '../../../test/support/require.ts'
+import { amqp } from './amqp.ts'
+import { mqtt } from './mqtt.ts'
 import { nats } from './nats.ts'
 import type { Kind } from './place.ts'
 import { redisStream } from './redis-stream.ts'
 import { redis } from './redis.ts'
 
-export const kinds: readonly Kind[] = [redisStream, redis, nats]
+export const kinds: readonly Kind[] = [redisStream, amqp, mqtt, redis, nats]
 
 /** Why there can be no bridge from or to it here; undefined where there can. */
 export function missing({ program }: Kind): string | undefined {
