@@ -4,10 +4,11 @@ import { amqp } from './amqp.ts'
 import { mqtt } from './mqtt.ts'
 import { nats } from './nats.ts'
 import type { Kind } from './place.ts'
+import { postgres } from './postgres.ts'
 import { redisStream } from './redis-stream.ts'
 import { redis } from './redis.ts'
 
-export const kinds: readonly Kind[] = [redisStream, amqp, mqtt, redis, nats]
+export const kinds: readonly Kind[] = [redisStream, amqp, mqtt, postgres, redis, nats]
 
 /** Why there can be no bridge from or to it here; undefined where there can. */
 export function missing({ program }: Kind): string | undefined {
