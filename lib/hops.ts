@@ -10,8 +10,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { errors } from './errors.ts'
-import type { Message } from './message.ts'
-import type { TargetCapabilities } from './types.ts'
+import { type Message, NO_HEADERS } from './message.ts'
+import type { Headers, TargetCapabilities } from './types.ts'
 
 export const HOPS_HEADER = 'araldo-hops'
 
@@ -51,10 +51,13 @@ export class HopGuard {
   /** Messages that had been delivered to the target before. */
   looped = 0
   readonly #own: string
+  /** All headers of a message that came without any: the same object for all of these. */
+  readonly #first: { readonly headers: Headers }
   readonly #onFirstLoop: () => void
 
   constructor({ instance, endpoint, onFirstLoop }: HopGuardInit) {
     this.#own = `${instance}/${endpoint}`
+    this.#first = { headers: Object.freeze(withHops(NO_HEADERS, this.#own)) }
     this.#onFirstLoop = onFirstLoop
   }
 
@@ -63,8 +66,9 @@ export class HopGuard {
    * @throws ARALDO_ERR_TOO_MANY_HOPS
    */
   apply(message: Message): Message | null {
+    if (message.headers === NO_HEADERS) return message.with(this.#first)
     const header = message.headers[HOPS_HEADER]
-    if (header === undefined) return this.#mark(message, this.#own)
+    if (header === undefined) return message.with({ headers: withHops(message.headers, this.#own) })
     const hops = parseHops(header)
     if (hops.includes(this.#own)) {
       this.looped++
@@ -72,15 +76,15 @@ export class HopGuard {
       return null
     }
     if (hops.length >= MAX_HOPS) throw new errors.TOO_MANY_HOPS(message.id, hops.length)
-    return this.#mark(message, [...hops, this.#own].join(', '))
+    return message.with({ headers: withHops(message.headers, [...hops, this.#own].join(', ')) })
   }
+}
 
-  #mark(message: Message, hops: string): Message {
-    // Without a prototype, `__proto__` is a name like any other.
-    const headers = Object.assign(Object.create(null) as Record<string, string>, message.headers)
-    headers[HOPS_HEADER] = hops
-    return message.with({ headers })
-  }
+function withHops(headers: Headers, hops: string): Record<string, string> {
+  // Without a prototype, `__proto__` is a name like any other.
+  const all = Object.assign(Object.create(null) as Record<string, string>, headers)
+  all[HOPS_HEADER] = hops
+  return all
 }
 
 /** What the relay calls itself in hops where the config says nothing. */

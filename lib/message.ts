@@ -68,7 +68,8 @@ export interface MessageChange {
   readonly headers?: Headers
 }
 
-const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
+/** Of every message that came without any. */
+export const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
 const ID_PREFIX = `${randomBytes(9).toString('base64url')}-`
 let sequence = 0
 

@@ -29,6 +29,14 @@ describe('the hops of a message', () => {
     assert.equal(own.apply(message('r2/a,r1/b'))?.headers[HOPS_HEADER], 'r2/a, r1/b, r1/out')
   })
 
+  it('are one object for all messages without headers, which nobody can write to', () => {
+    const { own } = guard()
+    const [one, other] = [1, 2].map((body) => own.apply(new Message({ source: 'in', marshaller: counting(), body })))
+    assert.deepEqual({ ...one?.headers }, { [HOPS_HEADER]: 'r1/out' })
+    assert.equal(one?.headers, other?.headers)
+    assert.ok(Object.isFrozen(one?.headers))
+  })
+
   it('let it pass the target once, and others of the relay', () => {
     const { own, loops } = guard()
     const passed = own.apply(message()) ?? assert.fail()

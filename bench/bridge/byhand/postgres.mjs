@@ -6,14 +6,14 @@ export async function openSource({ url, table }, window, onMessages) {
   await client.connect()
   const select = `SELECT id AS row, message_id AS id, key, payload FROM ${table} ORDER BY id LIMIT $1`
   const remove = `DELETE FROM ${table} WHERE id = ANY($1)`
-  const read = async () => {
-    const { rows } = await client.query({ name: 'select', text: select, values: [window] })
-    if (rows.length === 0) setTimeout(read, 100)
-    else void onMessages(rows, acknowledge)
-  }
   const acknowledge = async (messages) => {
     await client.query({ name: 'remove', text: remove, values: [messages.map(({ row }) => row)] })
     await read()
+  }
+  async function read() {
+    const { rows } = await client.query({ name: 'select', text: select, values: [window] })
+    if (rows.length === 0) setTimeout(() => void read(), 100)
+    else void onMessages(rows, acknowledge)
   }
   void read()
 }

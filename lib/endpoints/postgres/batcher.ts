@@ -8,6 +8,7 @@
  */
 import { errors } from '../../errors.ts'
 import type { Settle } from '../../types.ts'
+import { arrayOf, type Element } from './arrays.ts'
 import { kindOf, plainError, sqlState } from './failure.ts'
 import type { Session } from './session.ts'
 
@@ -27,6 +28,8 @@ export interface BatcherInit {
   readonly name: string
   readonly session: Session
   readonly statement: string
+  /** What the arrays are of that are its parameters. */
+  readonly elements: readonly Element[]
   /** The server refused a message, or all. Must not throw. */
   readonly onRefused: (error: Error) => void
   /** No message will do here, until somebody has set it right. Must not throw. */
@@ -120,9 +123,13 @@ export class Batcher {
 
   /** Never rejects. */
   async #write(batch: readonly Write[]): Promise<void> {
-    const { session, statement } = this.#init
-    const width = batch[0]?.values.length ?? 0
-    const parameters = Array.from({ length: width }, (_, index) => batch.map(({ values }) => values[index]))
+    const { session, statement, elements } = this.#init
+    const parameters = elements.map((element, index) => {
+      return arrayOf(
+        batch.map(({ values }) => values[index] ?? null),
+        element,
+      )
+    })
     try {
       await session.query(statement, parameters, 'araldo-write')
     } catch (error) {

@@ -8,6 +8,7 @@ import { errors } from '../../errors.ts'
 import type { Message } from '../../message.ts'
 import type { Settle } from '../../types.ts'
 import { Refusals } from '../common/refusals.ts'
+import type { Element } from './arrays.ts'
 import { Batcher } from './batcher.ts'
 import { channelsOf } from './checks.ts'
 import { createTable } from './create.ts'
@@ -17,7 +18,7 @@ import type { PostgresOptions } from './options.ts'
 import { Session } from './session.ts'
 import { OutboxSource } from './source.ts'
 import { describeTable } from './table.ts'
-import { inserter, insertStatement, notifier, NOTIFY, type ToWrite, widthOf, WRITTEN } from './writes.ts'
+import { elementsOf, inserter, insertStatement, NOTIFIED, notifier, NOTIFY, type ToWrite, WRITTEN } from './writes.ts'
 
 /** How long the end waits for the server to confirm that nothing more will come (milliseconds). */
 const UNLISTEN_TIMEOUT = 500
@@ -111,7 +112,7 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
     // At once, so that a disconnect meanwhile closes it.
     this.#writing = {
       session,
-      batcher: this.#batcher(session, NOTIFY),
+      batcher: this.#batcher(session, NOTIFY, NOTIFIED),
       toWrite: notifier(this.options, this.marshaller, this.name),
     }
     await session.open(signal)
@@ -124,15 +125,16 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
     const table = await describeTable(session, name, this.options, ['payload', ...WRITTEN])
     const statement = insertStatement(table, deduplicate)
     // Says now what is missing: a right, a unique index; and that the server writes.
+    const elements = elementsOf(table)
     await session.query(
       statement,
-      Array.from({ length: widthOf(table) }, () => []),
+      elements.map(() => []),
     )
     // Lost meanwhile: what is to come is of the next connection.
     if (!session.isOpen) throw new Error('the connection is not open')
     this.#writing = {
       session,
-      batcher: this.#batcher(session, statement),
+      batcher: this.#batcher(session, statement, elements),
       toWrite: inserter(table, this.marshaller, this.name),
     }
   }
@@ -146,11 +148,12 @@ export class PostgresEndpoint extends Endpoint<PostgresOptions> {
     })
   }
 
-  #batcher(session: Session, statement: string): Batcher {
+  #batcher(session: Session, statement: string, elements: readonly Element[]): Batcher {
     return new Batcher({
       name: this.name,
       session,
       statement,
+      elements,
       onRefused: (error) => {
         this.counters.refused++
         this.#refusals.add(error.message)

@@ -4,6 +4,7 @@
  *
  * One read at a time, and none while the relay has no room for what it may bring.
  */
+import { idArrayOf } from './arrays.ts'
 import type { Hands } from './hands.ts'
 import { type ReadRow, readRow, type ReadStatements } from './rows.ts'
 import type { Session } from './session.ts'
@@ -94,7 +95,7 @@ export class Reader {
     this.#isDue = false
     this.#pollAt = performance.now() + pollInterval
     const count = Math.max(1, Math.min(batch, hands.room))
-    const parameters = [hands.ids, count, Math.max(1, hands.byteRoom)]
+    const parameters = [idArrayOf(hands.ids), count, Math.max(1, hands.byteRoom)]
     const isWhole = open.length === SLOTS
     const rows = isWhole
       ? await session.query(statements.all, parameters, 'araldo-read')

@@ -2,6 +2,7 @@
  * Floor 3. Settles rows in the table: all that are done within a few milliseconds by one statement. What no answer came
  * for is settled again by the next connection: it may be said twice.
  */
+import { idArrayOf } from './arrays.ts'
 import type { Hands, Held } from './hands.ts'
 import type { Session } from './session.ts'
 
@@ -75,7 +76,7 @@ export class Settler {
   async #send(way: Way, rows: readonly Held[]): Promise<void> {
     const { hands, onSettled, onRefused } = this.#init
     try {
-      await way.session.query(way.statement, [rows.map(({ id }) => id)], 'araldo-settle')
+      await way.session.query(way.statement, [idArrayOf(rows.map(({ id }) => id))], 'araldo-settle')
       for (const held of rows) hands.release(held)
     } catch (error) {
       this.#waiting.unshift(...rows)

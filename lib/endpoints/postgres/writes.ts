@@ -6,6 +6,7 @@ import type { Marshaller, Message } from '../../message.ts'
 import { compileTemplate, type Template } from '../../template.ts'
 import type { Settle } from '../../types.ts'
 import { CONTENT_TYPE, contentTypeOf, ID, KEY, TIME } from '../common/attributes.ts'
+import type { Element } from './arrays.ts'
 import type { Write } from './batcher.ts'
 import { nameProblem } from './names.ts'
 import type { PostgresOptions } from './options.ts'
@@ -18,6 +19,7 @@ export const MAX_PAYLOAD = 256 * 1024 * 1024
 
 /** Parameters: channels, payloads. In the order of the arrays: NOTIFYs of one transaction come in the order given. */
 export const NOTIFY = 'SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS sent(channel, payload)'
+export const NOTIFIED: readonly Element[] = ['text', 'text']
 
 /** Throws what refuses a message. */
 export type ToWrite = (message: Message, settle: Settle) => Write
@@ -78,18 +80,23 @@ export function insertStatement(table: Table, deduplicate: boolean): string {
   )
 }
 
-/** How many arrays the statement takes. */
-export function widthOf(table: Table): number {
-  return PARTS.filter((part) => table.column(part) !== undefined).length
+/** What the arrays that the statement takes are of. */
+export function elementsOf(table: Table): readonly Element[] {
+  return PARTS.flatMap((part) => {
+    const column = table.column(part)
+    if (column === undefined) return []
+    return [isBytes(column) ? 'bytea' : 'text']
+  })
 }
 
 export function inserter(table: Table, marshaller: Marshaller, endpoint: string): ToWrite {
   const parts = PARTS.filter((part) => table.column(part) !== undefined)
   const holdsBytes = isBytes(table.required('payload'))
+  const headersIn = headerWriter(table, marshaller, endpoint)
   return (message, settle) => {
     const bytes = message.encode(marshaller)
     if (bytes.length > MAX_PAYLOAD) throw new errors.TOO_LARGE(endpoint, MAX_PAYLOAD, bytes.length)
-    const headers = parts.includes('headers') ? headersOf(message, marshaller, table, endpoint) : null
+    const headers = parts.includes('headers') ? headersIn(message) : null
     const all: Record<(typeof PARTS)[number], string | Buffer | null> = {
       'message-id': message.id,
       topic: message.topic,
@@ -104,6 +111,19 @@ export function inserter(table: Table, marshaller: Marshaller, endpoint: string)
     }
     const size = bytes.length + (headers?.length ?? 0) + message.topic.length + message.id.length
     return { id: message.id, values: parts.map((part) => all[part]), bytes: size, settle }
+  }
+}
+
+/** Frozen headers are those of many messages: where nothing of each is among them, their JSON is made once. */
+function headerWriter(table: Table, marshaller: Marshaller, endpoint: string): (message: Message) => string {
+  const areShared = (['message-id', 'key', 'time'] as const).every((part) => table.column(part) !== undefined)
+  let last: { readonly of: Message['headers']; readonly from: Marshaller; readonly json: string } | undefined
+  return (message) => {
+    const { headers, marshaller: from } = message
+    if (last?.of === headers && last.from === from) return last.json
+    const json = headersOf(message, marshaller, table, endpoint)
+    if (areShared && Object.isFrozen(headers)) last = { of: headers, from, json }
+    return json
   }
 }
 
