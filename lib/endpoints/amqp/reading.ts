@@ -2,10 +2,20 @@
 import type { Channel, ConsumeMessage } from 'amqplib'
 import { within } from '../../deadline.ts'
 import type { Message } from '../../message.ts'
+import { InHand, Intake, type IntakeInit } from '../common/intake.ts'
 import { Acks } from './acks.ts'
-import { Intake, type IntakeInit } from './intake.ts'
 
-export interface ReadingInit extends Omit<IntakeInit, 'acks'> {
+/** A delivery. */
+class Held extends InHand {
+  readonly tag: number
+
+  constructor(tag: number, message: Message) {
+    super(message)
+    this.tag = tag
+  }
+}
+
+export interface ReadingInit extends Pick<IntakeInit<Held>, 'mayGive' | 'give'> {
   readonly channel: Channel
   readonly queue: string
   /** Deliveries that are not acknowledged, at most. */
@@ -13,6 +23,10 @@ export interface ReadingInit extends Omit<IntakeInit, 'acks'> {
   readonly exclusive: boolean
   readonly messageOf: (delivery: ConsumeMessage) => Message
   readonly onAcknowledged: (count: number) => void
+  /** The lanes rejected one for good. */
+  readonly onLetGo: () => void
+  /** The lanes rejected one for now. */
+  readonly onRejected: () => void
   /** The broker delivers no more: the queue was deleted, or its node is gone. Must not throw. */
   readonly onCancelled: (error: Error) => void
 }
@@ -23,13 +37,27 @@ const CANCEL_TIMEOUT = 1_000
 export class Reading {
   readonly #init: ReadingInit
   readonly #acks: Acks
-  readonly #intake: Intake
+  readonly #intake: Intake<Held>
   #consumerTag: string | undefined
 
   constructor(init: ReadingInit) {
     this.#init = init
     this.#acks = new Acks(init.channel, init.onAcknowledged)
-    this.#intake = new Intake({ ...init, acks: this.#acks })
+    this.#intake = new Intake<Held>({
+      mayGive: init.mayGive,
+      give: init.give,
+      onSettled: ({ tag }, error) => {
+        if (error !== null) init.onLetGo()
+        this.#acks.decide(tag, error === null ? 'accept' : 'drop')
+      },
+      // It stays unacknowledged: given back to the broker, it would come again at once, over and over, and a quorum
+      // queue would count each time.
+      onRejected: () => {
+        init.onRejected()
+        return true
+      },
+      onReleased: ({ tag }) => this.#acks.decide(tag, 'requeue'),
+    })
   }
 
   /** Deliveries that are not acknowledged. */
@@ -79,6 +107,8 @@ export class Reading {
       onCancelled(new Error(`the broker delivers no more of the queue '${queue}': it was deleted, or its node is gone`))
       return
     }
-    this.#intake.take(delivery.fields.deliveryTag, messageOf(delivery))
+    const held = new Held(delivery.fields.deliveryTag, messageOf(delivery))
+    this.#acks.add(held.tag)
+    this.#intake.push(held)
   }
 }

@@ -13,12 +13,12 @@ import { Endpoint, type EndpointContext } from '../../endpoint.ts'
 import { errors } from '../../errors.ts'
 import type { Message } from '../../message.ts'
 import type { Settle } from '../../types.ts'
+import { InHand, Intake } from '../common/intake.ts'
 import { Refusals } from '../common/refusals.ts'
 import { hasSession } from './checks.ts'
 import { clientOptions } from './client-options.ts'
 import { Connection } from './connection.ts'
 import { Hands, Held } from './hands.ts'
-import { Intake } from './intake.ts'
 import { DEFAULT_RECEIVE_MAXIMUM, type MqttOptions } from './options.ts'
 import { attributesOfPacket, packetSize, propertiesOf } from './properties.ts'
 import { Publisher } from './publisher.ts'
@@ -57,7 +57,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
   readonly #directory: string
   readonly #topicOf: ((message: Message) => string) | undefined
   readonly #hands: Hands
-  readonly #intake: Intake
+  readonly #intake: Intake<InHand>
   readonly #refusals = new Refusals(this.log, 'the broker refused what was published')
   readonly #receiveMaximum: number
   #connection: Connection | undefined
@@ -83,8 +83,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       this.counters.acknowledged++
       this.#connection?.acknowledge(id, qos)
     })
-    this.#intake = new Intake({
-      maxWaiting: this.#receiveMaximum,
+    this.#intake = new Intake<InHand>({
       mayGive: () => !this.suspended,
       give: (message, settle) => {
         if (this.capabilities.source?.ack === true) this.receive(message, settle)
@@ -93,10 +92,19 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
           settle(null)
         }
       },
-      onSettled: (held) => this.#hands.settle(held),
-      onLetGo: () => this.counters.letGo++,
-      onRejected: () => this.counters.rejected++,
-      onOverflow: () => this.counters.overflowed++,
+      onSettled: (held, error) => {
+        if (error !== null) this.counters.letGo++
+        if (held instanceof Held) this.#hands.settle(held)
+      },
+      // A broker sends nothing again over a connection that holds, and of QoS 0 nothing at all.
+      onRejected: (held) => {
+        const isKept = held instanceof Held
+        if (isKept) this.counters.rejected++
+        else this.counters.letGo++
+        return isKept
+      },
+      // It comes in again after the next start.
+      onReleased: () => {},
     })
   }
 
@@ -211,7 +219,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     const payload = packet.payload as Buffer
     const { topic, messageId: id = 0, dup: isAgain } = packet
     if (qos === 0 || this.options.qos === 0) {
-      this.#intake.push(this.message({ ...attributesOfPacket(packet, this.options.version), topic, payload }))
+      this.#take(this.message({ ...attributesOfPacket(packet, this.options.version), topic, payload }))
       return
     }
     if (this.#hands.recognise({ id, qos, isAgain, topic, payload })) {
@@ -228,6 +236,12 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     const held = new Held(id, qos, this.message({ ...attributes, id: stable, topic, payload }))
     this.#hands.take(held)
     this.#intake.push(held)
+  }
+
+  /** One of QoS 0. */
+  #take(message: Message): void {
+    if (this.#intake.waiting < this.#receiveMaximum) this.#intake.push(new InHand(message))
+    else this.counters.overflowed++
   }
 
   /** Nothing more is taken then. What comes is not acknowledged, so that the broker sends it again. */

@@ -6,22 +6,21 @@
  * them again with the same packet identifiers (MQTT-4.4.0-1), and what is in hand must not be taken in once more.
  */
 import type { Message } from '../../message.ts'
+import { InHand } from '../common/intake.ts'
 
 /** One message. */
-export class Held {
+export class Held extends InHand {
   /** The packet identifier; the broker's to use again once it is acknowledged. */
   readonly id: number
   readonly qos: number
-  readonly message: Message
+  declare readonly message: Message
   /** What became of it is known: all that is left is to acknowledge it. */
   isSettled = false
-  /** Times that the lanes have given it back. */
-  rejections = 0
 
   constructor(id: number, qos: number, message: Message) {
+    super(message)
     this.id = id
     this.qos = qos
-    this.message = message
   }
 }
 

@@ -4,22 +4,22 @@
  */
 import type { OutboxBounds } from '../../delivery/outbox.ts'
 import type { Message } from '../../message.ts'
+import { InHand } from '../common/intake.ts'
 
-/** One row. */
-export interface Held {
+/** One row. Its message is gone when it is settled: from then on, all that is left to do is to settle the row. */
+export class Held extends InHand {
   /** As text. */
   readonly id: string
   readonly slot: number
-  /** What its order is kept by; undefined where it has no order. */
-  readonly key: string | undefined
-  /** In the order in which rows were read. */
-  readonly position: number
-  /** Gone when it is settled: from then on, all that is left to do is to settle its row. */
-  message: Message | undefined
   /** Bytes. */
   size: number
-  /** Times that the lanes have given it back: what they say of an earlier time counts no more. */
-  rejections: number
+
+  constructor(id: string, slot: number, message: Message, size: number) {
+    super(message)
+    this.id = id
+    this.slot = slot
+    this.size = size
+  }
 }
 
 export class Hands {

@@ -5,10 +5,10 @@
 import { within } from '../../deadline.ts'
 import type { Message, MessageInit } from '../../message.ts'
 import type { Settle } from '../../types.ts'
+import { Intake } from '../common/intake.ts'
 import { wakeChannelOf } from './checks.ts'
 import { createTable } from './create.ts'
-import { Hands, type Held } from './hands.ts'
-import { Intake } from './intake.ts'
+import { Hands, Held } from './hands.ts'
 import { identifier } from './names.ts'
 import { DEFAULT_MAX_PENDING, type PostgresOptions } from './options.ts'
 import { Reader } from './reader.ts'
@@ -46,10 +46,9 @@ export class OutboxSource {
   readonly #init: SourceInit
   readonly #hands: Hands
   readonly #settler: Settler
-  readonly #intake: Intake
+  readonly #intake: Intake<Held>
   #reading: Reading | undefined
   #slots: Slots | undefined
-  #positions = 0
   #isQuiet = false
 
   constructor(init: SourceInit) {
@@ -63,13 +62,19 @@ export class OutboxSource {
       },
       onRefused: init.onUseless,
     })
-    this.#intake = new Intake({
-      hands: this.#hands,
+    this.#intake = new Intake<Held>({
       mayGive: init.mayGive,
       give: init.give,
-      onSettled: (held) => this.#settler.add(held),
-      onLetGo: init.onLetGo,
-      onRejected: init.onRejected,
+      onSettled: (held, error) => {
+        if (error !== null) init.onLetGo()
+        this.#hands.lighten(held)
+        this.#settler.add(held)
+      },
+      onRejected: () => {
+        init.onRejected()
+        return true
+      },
+      onReleased: (held) => this.#hands.release(held),
     })
   }
 
@@ -147,7 +152,7 @@ export class OutboxSource {
 
   #onRow({ id, slot, size, content }: ReadRow): void {
     const message = this.#init.message(content)
-    const held: Held = { id, slot, key: content.key, position: this.#positions++, message, size, rejections: 0 }
+    const held = new Held(id, slot, message, size)
     this.#hands.take(held)
     this.#intake.push(held)
   }

@@ -10,17 +10,18 @@ import { abortable, within } from '../../../deadline.ts'
 import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
+import { delayAfter } from '../../../retry.ts'
 import type { Settle } from '../../../types.ts'
 import type { Attributes } from '../../common/attributes.ts'
+import { Intake, RETRY } from '../../common/intake.ts'
 import { Refusals } from '../../common/refusals.ts'
 import { bufferOf } from '../bytes.ts'
 import { type Connection, openConnection } from '../connection.ts'
 import { attributesIn, blockOf, line } from '../headers.ts'
 import { compileTopic } from '../subject.ts'
-import { Acks, nak } from './acks.ts'
+import { ACK, Acks, nak, TERM } from './acks.ts'
 import { deliveryOf } from './delivery.ts'
 import { Hands, Held } from './hands.ts'
-import { Intake } from './intake.ts'
 import { Keeper } from './keeper.ts'
 import type { JetStreamOptions } from './options.ts'
 import { type Place, requireConsumer, requireStream } from './provision.ts'
@@ -66,7 +67,7 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
   readonly #topicOf: ((message: Message) => string) | undefined
   readonly #hands: Hands
   readonly #acks: Acks
-  readonly #intake: Intake
+  readonly #intake: Intake<Held>
   readonly #refusals = new Refusals(this.log, 'JetStream refused what was published')
   #connection: Connection | undefined
   #publisher: Publisher | undefined
@@ -93,13 +94,16 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
         this.#reading?.puller.wake()
       },
     })
-    this.#intake = new Intake({
-      hands: this.#hands,
-      acks: this.#acks,
+    this.#intake = new Intake<Held>({
       mayGive: () => !this.suspended,
       give: (message, settle) => this.receive(message, settle),
-      onLetGo: () => this.counters.letGo++,
-      onRejected: (held, delay) => this.#reject(held, delay),
+      onSettled: (held, error) => this.#onSettled(held, error),
+      // The server brings it again.
+      onRejected: (held) => {
+        this.#giveBack(held, Math.max(1, delayAfter(held.deliveries, RETRY)))
+        return false
+      },
+      onReleased: (held) => this.#giveBack(held, 0),
     })
   }
 
@@ -285,8 +289,19 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
     }
   }
 
-  #reject({ reply }: Held, delay: number): void {
+  #onSettled(held: Held, error: Error | null): void {
+    if (error !== null) this.counters.letGo++
+    this.#hands.lighten(held)
+    if (this.#hands.isHeld(held)) this.#acks.add(held, error === null ? ACK : TERM)
+  }
+
+  /** @param delay after which the server is to bring it again, to whichever relay (milliseconds). */
+  #giveBack(held: Held, delay: number): void {
+    held.message = undefined
+    if (!this.#hands.isHeld(held)) return
+    this.#hands.giveBack(held)
     this.counters.rejected++
+    const { reply } = held
     const connection = this.#connection
     // Without one, the server brings it again when its time is over.
     if (connection?.isOver === false) connection.publish(reply, nak(delay))

@@ -5,25 +5,24 @@
  */
 import type { OutboxBounds } from '../../../delivery/outbox.ts'
 import type { Message } from '../../../message.ts'
+import { InHand } from '../../common/intake.ts'
 
-/** One message. */
-export class Held {
+/** One message; gone when it is settled: from then on, all that is left to do is to say so. */
+export class Held extends InHand {
   readonly seq: number
   /** Where an acknowledgement goes: that of the latest delivery. */
   reply: string
   /** How often it was delivered. */
   deliveries: number
-  /** Gone when it is settled: from then on, all that is left to do is to say so. */
-  message: Message | undefined
   size: number
   /** When the server was last told that it is in good hands (milliseconds, monotonic). */
   toldAt = performance.now()
 
   constructor(seq: number, reply: string, deliveries: number, message: Message, size: number) {
+    super(message)
     this.seq = seq
     this.reply = reply
     this.deliveries = deliveries
-    this.message = message
     this.size = size
   }
 }
@@ -115,6 +114,7 @@ export class Hands {
 
   /** The stream has begun anew: sequences of before mean nothing any more. */
   forget(): void {
+    for (const held of this.#held.values()) held.message = undefined
     this.#held.clear()
     this.#returned.clear()
     this.#bytes = 0

@@ -10,6 +10,7 @@ import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
 import type { Settle } from '../../../types.ts'
+import { Intake } from '../../common/intake.ts'
 import { Refusals } from '../../common/refusals.ts'
 import type { Lease, Shared } from '../../common/shared.ts'
 import { type OpenClient, plainError } from '../client.ts'
@@ -20,7 +21,6 @@ import { Consumer } from './consumer.ts'
 import { contentOf, fieldsOf } from './fields.ts'
 import { Groups } from './groups.ts'
 import { Hands, Held } from './hands.ts'
-import { Intake } from './intake.ts'
 import { Keeper } from './keeper.ts'
 import { DEFAULT_MAX_PENDING, type StreamOptions } from './options.ts'
 import { BLOCK, Reader } from './reader.ts'
@@ -70,7 +70,7 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
   readonly #consumerName: string
   readonly #hands: Hands
   readonly #acks: Acks
-  readonly #intake: Intake
+  readonly #intake: Intake<Held>
   readonly #groups: Groups
   readonly #refusals = new Refusals(this.log, 'Redis refused what was written')
   #writer: Lease<Writer> | undefined
@@ -98,13 +98,15 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
       },
       onRefused: this.#onUseless,
     })
-    this.#intake = new Intake({
-      hands: this.#hands,
-      acks: this.#acks,
+    this.#intake = new Intake<Held>({
       mayGive: () => !this.suspended,
       give: (message, settle) => this.receive(message, settle),
-      onLetGo: () => this.counters.letGo++,
-      onRejected: () => this.counters.rejected++,
+      onSettled: (held, error) => this.#onSettled(held, error),
+      onRejected: () => {
+        this.counters.rejected++
+        return true
+      },
+      onReleased: (held) => this.#hands.release(held),
     })
   }
 
@@ -206,6 +208,14 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
     const { 'max-length': maxLength, 'max-age': maxAge } = this.options
     if (maxLength !== undefined) return ['MAXLEN', '~', String(maxLength)]
     return maxAge === undefined ? [] : ['MINID', '~', String(Math.max(0, Date.now() - maxAge))]
+  }
+
+  #onSettled(held: Held, error: Error | null): void {
+    if (error !== null) this.counters.letGo++
+    const isHeld = this.#hands.isHeld(held)
+    this.#hands.lighten(held)
+    held.message = undefined
+    if (isHeld) this.#acks.add(held)
   }
 
   #onEntry(stream: string, id: string, fields: readonly Buffer[]): number {

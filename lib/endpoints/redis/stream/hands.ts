@@ -4,25 +4,22 @@
  * Redis tells a new one of it.
  */
 import type { Message } from '../../../message.ts'
+import { InHand } from '../../common/intake.ts'
 import type { OutboxBounds } from '../../../delivery/outbox.ts'
 
-/** One entry. */
-export class Held {
+/** One entry. Its message is gone when it is settled: from then on, all that is left to do is to acknowledge it. */
+export class Held extends InHand {
   readonly stream: string
   readonly id: string
-  /** Gone when it is settled: from then on, all that is left to do is to acknowledge it. */
-  message: Message | undefined
   /** Bytes of its fields. */
   size: number
   /** When Redis was last told that it is in good hands (milliseconds, monotonic). */
   claimedAt: number
-  /** Times that the lanes have given it back. */
-  rejections = 0
 
   constructor(stream: string, id: string, message: Message | undefined, size: number) {
+    super(message)
     this.stream = stream
     this.id = id
-    this.message = message
     this.size = size
     this.claimedAt = performance.now()
   }
