@@ -8,7 +8,7 @@ export interface Address {
   readonly port: number
   /** The scheme says `tls`. */
   readonly tls: boolean
-  readonly user?: string
+  readonly username?: string
   readonly password?: string
   /** A user without a password. */
   readonly token?: string
@@ -32,12 +32,12 @@ export function parseAddress(text: string): Address {
       'must end after the port: write other settings as options beside it; /, ? and # are %2F, %3F and %23',
     )
   }
-  const [user, password] = [decode(url.username), decode(url.password)]
+  const [username, password] = [decode(url.username), decode(url.password)]
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? DEFAULT_PORT : Number(url.port),
     tls: scheme === 'tls',
-    ...(user === '' ? {} : password === '' ? { token: user } : { user, password }),
+    ...(username === '' ? {} : password === '' ? { token: username } : { username, password }),
   }
 }
 

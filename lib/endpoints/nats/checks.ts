@@ -12,7 +12,7 @@ const LOOPBACK = new Set(['localhost', '::1', '127.0.0.1'])
 const ONE_WAY = 'there is one way to log in'
 const EXCLUSIONS: readonly Exclusion<keyof ServerOptions>[] = [
   ['servers', ['url'], "write all of them in 'servers'"],
-  ['user', ['token', 'creds', 'nkey', 'jwt'], ONE_WAY],
+  ['username', ['token', 'creds', 'nkey', 'jwt'], ONE_WAY],
   ['token', ['creds', 'nkey', 'jwt'], ONE_WAY],
   ['creds', ['nkey', 'jwt'], 'it holds both'],
 ]
@@ -25,9 +25,9 @@ export function serversOf({ url = DEFAULT_SERVER, servers = [url] }: ServerOptio
 /** Errors that the schema cannot say. */
 export function* checkServer(options: ServerOptions): Iterable<OptionIssue> {
   yield* checkExclusions(options, EXCLUSIONS)
-  const { user, password, nkey, jwt, tls, token, creds } = options
-  if ((user === undefined) !== (password === undefined)) {
-    const [there, missing] = user === undefined ? ['password', 'user'] : ['user', 'password']
+  const { username, password, nkey, jwt, tls, token, creds } = options
+  if ((username === undefined) !== (password === undefined)) {
+    const [there, missing] = username === undefined ? ['password', 'username'] : ['username', 'password']
     yield { path: there, message: `needs '${missing}' beside it` }
   }
   if (jwt !== undefined && nkey === undefined) yield { path: 'jwt', message: "needs 'nkey', its seed, beside it" }
@@ -39,8 +39,8 @@ export function* checkServer(options: ServerOptions): Iterable<OptionIssue> {
     yield { path, message: reasonOf(error) }
     return
   }
-  const logsIn = [user, token, creds, nkey].some((value) => value !== undefined)
-  if (logsIn && addresses.some((address) => address.user !== undefined || address.token !== undefined)) {
+  const logsIn = [username, token, creds, nkey].some((value) => value !== undefined)
+  if (logsIn && addresses.some((address) => address.username !== undefined || address.token !== undefined)) {
     yield { path, message: 'says who to log in as, and so do the options beside it: leave one of them out' }
   }
   if (tls === false && addresses.some((address) => address.tls)) {

@@ -20,7 +20,7 @@ export interface Login {
  * @throws ARALDO_ERR_CONFIG where a file cannot be read.
  */
 export async function loginOf(options: ServerOptions, directory: string): Promise<Login> {
-  const { user, password, token, creds, nkey, jwt } = options
+  const { username, password, token, creds, nkey, jwt } = options
   if (creds !== undefined) {
     const text = await textOf('creds', creds, directory, /^\s*-----BEGIN/)
     return { authenticator: credsAuthenticator(Buffer.from(text)) }
@@ -32,13 +32,13 @@ export async function loginOf(options: ServerOptions, directory: string): Promis
     return { authenticator: jwtAuthenticator(text, seed) }
   }
   if (token !== undefined) return { token }
-  return user === undefined || password === undefined ? {} : { user, pass: password }
+  return username === undefined || password === undefined ? {} : { user: username, pass: password }
 }
 
 /** What the URL says, where the options say nothing. */
-export function loginIn({ user, password, token }: Address): Login {
+export function loginIn({ username, password, token }: Address): Login {
   if (token !== undefined) return { token }
-  return user === undefined || password === undefined ? {} : { user, pass: password }
+  return username === undefined || password === undefined ? {} : { user: username, pass: password }
 }
 
 /**
@@ -60,7 +60,7 @@ export function plainError(error: unknown, { user, pass, token }: Login = {}): E
   if (text === '') return new Error('the server closed the connection')
   if (!/authorization|authentication/i.test(text)) return new Error(text)
   const who = user === undefined ? 'it' : `user '${user}'`
-  return new Error(`the server does not let ${who} in (${text}): check user, password, token, creds, nkey or jwt`)
+  return new Error(`the server does not let ${who} in (${text}): check username, password, token, creds, nkey or jwt`)
 }
 
 async function textOf(option: string, value: string, directory: string, isText: RegExp): Promise<string> {

@@ -7,7 +7,7 @@ import { type TlsOptions, tlsSchema as tls } from '../common/tls.ts'
 export interface ServerOptions {
   readonly url?: string
   readonly servers?: readonly string[]
-  readonly user?: string
+  readonly username?: string
   readonly password?: string
   readonly token?: string
   readonly creds?: string
@@ -49,11 +49,11 @@ export const serverProperties = {
     items: { type: 'string', minLength: 1, maxLength: 16_384 },
     description: 'In place of `url`: several servers of one cluster, as `host:4222`; tried in turn.',
   },
-  user: text('Who to log in as, with `password`.'),
+  username: text('Who to log in as, with `password`.'),
   password: text('Best as `${NATS_PASSWORD}` or `${file:…}`.'),
-  token: text('In place of `user`: the token of the server.'),
-  creds: text('In place of `user`: a credentials file (`nsc generate creds`), or its text.'),
-  nkey: text('In place of `user`: the seed of an NKey, `SU…`, or a file that holds it.'),
+  token: text('In place of `username`: the token of the server.'),
+  creds: text('In place of `username`: a credentials file (`nsc generate creds`), or its text.'),
+  nkey: text('In place of `username`: the seed of an NKey, `SU…`, or a file that holds it.'),
   jwt: text('The JWT of a user, or a file that holds it; its seed is `nkey`.'),
   tls,
   'ping-interval': duration({

@@ -77,7 +77,7 @@ describe('endpoint-nats, logins', { skip: need('nats-server') }, () => {
   test('user and password are in the url, or beside it', async (t) => {
     const nats = await startNats({ t, config: `authorization { user: "relay", password: ${JSON.stringify(SECRET)} }` })
     const inUrl = `nats://relay:${encodeURIComponent(SECRET)}@${nats.host}:${nats.port}`
-    for (const options of [{ url: inUrl }, { url: nats.url, user: 'relay', password: SECRET }]) {
+    for (const options of [{ url: inUrl }, { url: nats.url, username: 'relay', password: SECRET }]) {
       const { endpoint } = await startNatsEndpoint(t, { ...options, subject: 'a' })
       assert.equal(endpoint.state, 'up')
     }
@@ -86,9 +86,9 @@ describe('endpoint-nats, logins', { skip: need('nats-server') }, () => {
   test('a wrong password is a clear reason, and is nowhere to be read', async (t) => {
     const nats = await startNats({ t, config: `authorization { user: "relay", password: "another" }` })
     const { log, lines } = recordingLog()
-    const options = { url: nats.url, user: 'relay', password: SECRET, subject: 'a' }
+    const options = { url: nats.url, username: 'relay', password: SECRET, subject: 'a' }
     const { down } = await startNatsEndpoint(t, options, { mayBeDown: true, log })
-    const reason = await down(/does not let user 'relay' in \(.*Authorization Violation.*\): check user, password/)
+    const reason = await down(/does not let user 'relay' in \(.*Authorization Violation.*\): check username, password/)
     await until(() => lines.length > 0)
     assert.ok(!`${reason}${JSON.stringify(lines)}`.includes(SECRET))
   })
@@ -135,7 +135,7 @@ describe('endpoint-nats, permissions', { skip: need('nats-server') }, () => {
   before(async () => {
     nats = await startNats({ config })
   })
-  const login = (): object => ({ url: nats.url, user: 'u', password: 'p' })
+  const login = (): object => ({ url: nats.url, username: 'u', password: 'p' })
 
   test('a subscription that is denied keeps it down, with the reason', async (t) => {
     for (const more of [{ subject: 'secret.a' }, { subject: 'secret.a', queue: 'q' }]) {

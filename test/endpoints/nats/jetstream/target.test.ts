@@ -80,7 +80,12 @@ describe('endpoint-jetstream as a target', { skip: need('nats-server') }, () => 
   test('is told at once of what it may not publish, and the others live on', async (t) => {
     const { name, manager } = await outside(t, nats)
     await manager.streams.add({ name, subjects: [name] })
-    const { send, endpoint } = await startJetStream(t, { url: nats.url, user: 'u', password: 'p', topic: '{topic}' })
+    const { send, endpoint } = await startJetStream(t, {
+      url: nats.url,
+      username: 'u',
+      password: 'p',
+      topic: '{topic}',
+    })
     const results = await Promise.all([name, 'forbidden.a', name].map((topic) => send('x', { topic })))
     assert.deepEqual(results.map(kindOf), ['stored', 'SEND_FAILED for now', 'stored'])
     assert.match(String(results[1]), /Permissions Violation/)
