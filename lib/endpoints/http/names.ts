@@ -16,6 +16,11 @@ const SECRET = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-c
 /** What they say of a message is not a header of it. */
 const ATTRIBUTES = new Set(['araldo-id', 'araldo-key', 'araldo-time'])
 
+/** Whether no `*` is enough for a header. Those of a relay (`araldo-hops`) are believed by lanes. */
+function isByName(name: string): boolean {
+  return SECRET.has(name) || name.startsWith('araldo-')
+}
+
 /** Whether a header goes along, by its name in small letters. */
 export type NameFilter = (name: string) => boolean
 
@@ -29,7 +34,7 @@ export function nameFilter(patterns: readonly string[]): NameFilter {
   }
   return (name) => {
     if (OF_THE_REQUEST.has(name) || ATTRIBUTES.has(name)) return false
-    return names.has(name) || (!SECRET.has(name) && prefixes.some((prefix) => name.startsWith(prefix)))
+    return names.has(name) || (!isByName(name) && prefixes.some((prefix) => name.startsWith(prefix)))
   }
 }
 
