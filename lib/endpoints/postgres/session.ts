@@ -10,6 +10,7 @@ import pg from 'pg'
 import { abortable, within } from '../../deadline.ts'
 import { tlsOptions } from '../common/tls.ts'
 import { plainError, sqlState } from './failure.ts'
+import { guard, type Guarded } from './guard.ts'
 import type { ServerOptions } from './options.ts'
 import { placeOf } from './place.ts'
 
@@ -72,6 +73,7 @@ export class Session {
       client.on('error', this.#onError)
       client.on('end', this.#onEnd)
       client.on('notification', this.#onNotification)
+      guard(client.connection as unknown as Guarded, (error) => this.#fail(error))
       await abortable(client.connect(), both)
       await abortable(this.query(KEEP_ALIVE), both)
       this.#schedulePing()
