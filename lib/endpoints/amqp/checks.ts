@@ -27,6 +27,12 @@ export function* check(options: AmqpOptions): Iterable<OptionIssue> {
   }
   if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, options.exchange, ''))
   if (queue === undefined && options.exclusive) yield { path: 'exclusive', message: "needs a 'queue'" }
+  if (!options.mandatory && options.unroutable === 'reject') {
+    yield { path: 'unroutable', message: "needs 'mandatory: true': else the broker does not say so" }
+  }
+  if (topic === undefined && exchange === undefined && options['confirm-timeout'] !== undefined) {
+    yield { path: 'confirm-timeout', message: "is of what is published: it needs 'topic' or 'exchange'" }
+  }
   yield* checkLengths({ queue, exchange })
   yield* checkDeclaration(options)
 }

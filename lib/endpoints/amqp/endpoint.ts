@@ -120,11 +120,12 @@ export class AmqpEndpoint extends Endpoint<AmqpOptions> {
     }
   }
 
-  #publisherOf(): Omit<PublisherInit, 'channel'> {
-    const { exchange = '' } = this.options
+  #publisherOf(): Omit<PublisherInit, 'channel' | 'onOverdue'> {
+    const { exchange = '', 'confirm-timeout': confirmTimeout } = this.options
     return {
       name: this.name,
       exchange,
+      confirmTimeout,
       unroutable: (routingKey, reason) => this.#unroutable(routingKey, reason),
       onRefused: (error) => {
         this.counters.refused++

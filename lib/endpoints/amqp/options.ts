@@ -55,6 +55,7 @@ export interface AmqpOptions extends ServerOptions {
   readonly mandatory: boolean
   /** What becomes of a message that no queue is bound for: the lane tries again, or it is refused for good. */
   readonly unroutable: 'retry' | 'reject'
+  readonly 'confirm-timeout'?: number
   readonly persistent: boolean
   readonly 'max-message-size': number
 }
@@ -178,6 +179,12 @@ export const schema: JsonSchema = {
       default: 'retry',
       description: 'What becomes of such a message: it is tried again until there is a queue, or refused for good.',
     },
+    'confirm-timeout': duration({
+      minimum: 100,
+      maximum: 2 ** 31 - 1,
+      description:
+        'A broker that has confirmed nothing for so long, twice as long at most, is connected to anew; if left out, it is waited for.',
+    }),
     persistent: { type: 'boolean', default: true, description: 'Whether messages outlive a restart of the broker.' },
     'max-message-size': size({
       minimum: 1,

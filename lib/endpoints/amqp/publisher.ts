@@ -9,6 +9,7 @@ import type { ConfirmChannel, Message as ReturnedMessage } from 'amqplib'
 import { errors, reasonOf } from '../../errors.ts'
 import type { Settle } from '../../types.ts'
 import { ID } from '../common/attributes.ts'
+import { Overdue } from '../common/overdue.ts'
 import type { Published } from './properties.ts'
 
 export interface PublisherInit {
@@ -16,6 +17,10 @@ export interface PublisherInit {
   /** The endpoint's name, for errors. */
   readonly name: string
   readonly exchange: string
+  /** Milliseconds; undefined for as long as it takes. */
+  readonly confirmTimeout: number | undefined
+  /** The broker has not confirmed a message for so long. Must not throw. */
+  readonly onOverdue: (error: Error) => void
   /** The error for a message that no queue is bound for. */
   readonly unroutable: (routingKey: string, reason: string) => Error
   /** The broker has not taken one. Must not throw. */
@@ -41,7 +46,9 @@ interface Flight {
 
 export class Publisher {
   readonly #init: PublisherInit
+  /** In the order of sending. */
   readonly #inFlight = new Set<Flight>()
+  readonly #overdue: Overdue<Flight>
   #bytes = 0
   #isBlocked = false
   /** amqplib's buffer is full. */
@@ -51,7 +58,12 @@ export class Publisher {
 
   constructor(init: PublisherInit) {
     this.#init = init
-    const { channel } = init
+    const { channel, confirmTimeout: limit, onOverdue } = init
+    this.#overdue = new Overdue({
+      limit,
+      oldest: () => this.#inFlight.values().next().value,
+      onOverdue: () => onOverdue(new Error(`the broker confirms nothing that is published (for ${limit} ms)`)),
+    })
     channel.on('return', this.#onReturn)
     channel.on('drain', this.#onDrain)
     // Before amqplib calls back for each with an error that says less.
@@ -79,6 +91,7 @@ export class Publisher {
       throw this.#refusalOf(error)
     }
     this.#inFlight.add(flight)
+    if (!this.#isBlocked) this.#overdue.watch()
     this.#bytes += flight.bytes
     if (!hasRoom) this.#isBrimming = true
     this.#tell()
@@ -87,6 +100,8 @@ export class Publisher {
   /** The broker reads nothing of what is published, or does again. */
   block(isBlocked: boolean): void {
     this.#isBlocked = isBlocked
+    if (isBlocked) this.#overdue.stop()
+    else this.#overdue.watch()
     this.#tell()
   }
 
@@ -94,6 +109,7 @@ export class Publisher {
   readonly close = (): void => {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#overdue.stop()
     const { name, onUnanswered } = this.#init
     for (const flight of this.#inFlight) {
       if (!this.#inFlight.delete(flight)) continue

@@ -17,7 +17,7 @@ export interface SessionInit {
   /** Undefined where nothing is read. */
   readonly reading: Omit<ReadingInit, 'channel' | 'onCancelled'> | undefined
   /** Undefined where nothing is published. */
-  readonly publisher: Omit<PublisherInit, 'channel'> | undefined
+  readonly publisher: Omit<PublisherInit, 'channel' | 'onOverdue'> | undefined
   /** Called once, unless {@link Session.close} was called before. */
   readonly onLost: (error: Error) => void
 }
@@ -75,9 +75,9 @@ export class Session {
     return connection
   }
 
-  async #publish(connection: Connection, init: Omit<PublisherInit, 'channel'>): Promise<void> {
+  async #publish(connection: Connection, init: Omit<PublisherInit, 'channel' | 'onOverdue'>): Promise<void> {
     const channel = await connection.createConfirmChannel()
-    const publisher = new Publisher({ ...init, channel })
+    const publisher = new Publisher({ ...init, channel, onOverdue: connection.fail })
     connection.watch(channel)
     connection.listenBlocked((isBlocked) => publisher.block(isBlocked))
     this.#publisher = publisher

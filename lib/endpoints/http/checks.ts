@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 import type { OptionIssue } from '../../endpoint.ts'
 import type { Capabilities } from '../../types.ts'
-import { problemOf } from '../common/checks.ts'
+import { isSet, problemOf } from '../common/checks.ts'
 import { checkTls } from '../common/tls.ts'
 import { isReserved } from './names.ts'
 import { addressFilter } from './networks.ts'
@@ -26,9 +26,8 @@ export function* check(options: HttpOptions): Iterable<OptionIssue> {
   if (path === undefined && url === undefined) {
     yield { path: '', message: "needs 'path' to take requests in, or 'url' to send to" }
   }
-  for (const key of ['headers', 'tls'] as const) {
-    if (url === undefined && options[key] !== undefined)
-      yield { path: key, message: "is of what is sent: it needs 'url'" }
+  for (const key of ['headers', 'tls', 'allow-private'] as const) {
+    if (url === undefined && isSet(options, key)) yield { path: key, message: "is of what is sent: it needs 'url'" }
   }
   if (url !== undefined) yield* checkUrl(url, options)
   yield* checkTls('tls', tls)

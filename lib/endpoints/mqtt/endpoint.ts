@@ -209,6 +209,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       name: this.name,
       connection,
       receiveMaximum: properties.receiveMaximum ?? untold,
+      confirmTimeout: this.options['confirm-timeout'],
       onFull: (isFull) => this.saturated(isFull),
     })
   }

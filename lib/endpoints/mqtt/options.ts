@@ -24,6 +24,7 @@ export interface MqttOptions {
   readonly echo: boolean
   readonly topic?: string
   readonly retain: boolean
+  readonly 'confirm-timeout': number
   readonly 'message-expiry'?: number
   readonly 'allow-reserved': boolean
 }
@@ -118,6 +119,13 @@ export const schema: JsonSchema = {
       description: 'The topic to publish to, as in `orders/{key}`; `{topic}` is the topic of the message.',
     },
     retain: { type: 'boolean', default: false, description: 'Whether the broker keeps the last of each topic.' },
+    'confirm-timeout': duration({
+      minimum: 100,
+      maximum: 2 ** 31 - 1,
+      default: '30s',
+      description:
+        'A broker that has not confirmed a message of QoS 1 or 2 for so long, twice as long at most, is connected to anew.',
+    }),
     'message-expiry': duration({
       minimum: 1_000,
       maximum: MAX_EXPIRY * 1_000,

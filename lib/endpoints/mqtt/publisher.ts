@@ -5,6 +5,7 @@
 import type { IClientPublishOptions } from 'mqtt'
 import { errors } from '../../errors.ts'
 import type { Settle } from '../../types.ts'
+import { Overdue } from '../common/overdue.ts'
 import type { Connection } from './connection.ts'
 
 /** Bytes that wait for the socket: past that there is no room. */
@@ -18,6 +19,8 @@ export interface PublisherInit {
   readonly connection: Connection
   /** Messages that the broker takes at one time without having confirmed them. */
   readonly receiveMaximum: number
+  /** The broker confirms a message within so many milliseconds, or the connection counts as lost. */
+  readonly confirmTimeout: number
   /** Whether there is room has changed. Must not throw. */
   readonly onFull: (isFull: boolean) => void
 }
@@ -25,12 +28,21 @@ export interface PublisherInit {
 export class Publisher {
   readonly #init: PublisherInit
   readonly #limit: number
+  /** In the order of sending. */
   readonly #inFlight = new Set<Settle>()
+  readonly #overdue: Overdue<Settle>
   #isFull = false
 
   constructor(init: PublisherInit) {
     this.#init = init
     this.#limit = Math.min(init.receiveMaximum, MAX_IN_FLIGHT)
+    const { connection, confirmTimeout: limit } = init
+    this.#overdue = new Overdue({
+      limit,
+      oldest: () => this.#inFlight.values().next().value,
+      // Sent again over the same connection it would be a breach of MQTT 5, section 4.4.
+      onOverdue: () => connection.abandon(new Error(`the broker confirms nothing that it was sent (for ${limit} ms)`)),
+    })
   }
 
   get inFlight(): number {
@@ -58,6 +70,7 @@ export class Publisher {
       // One function for each, so that a `settle` that comes twice counts twice.
       const answered: Settle = (error) => settle(error)
       this.#inFlight.add(answered)
+      this.#overdue.watch()
       connection.publish(topic, payload, options, (error) => {
         if (!this.#inFlight.delete(answered)) return
         answered(error === undefined ? null : refused(error))
@@ -82,6 +95,7 @@ export class Publisher {
 
   /** The connection is gone: nobody knows what became of what was on its way. */
   close(): void {
+    this.#overdue.stop()
     const open = [...this.#inFlight]
     this.#inFlight.clear()
     for (const settle of open) settle(new errors.CONNECTION_LOST(this.#init.name))

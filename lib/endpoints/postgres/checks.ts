@@ -53,6 +53,9 @@ export function* check(options: PostgresOptions): Iterable<OptionIssue> {
     yield { path: 'create', message: "makes tables: needs 'outbox' or 'table'" }
   }
   if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, ''))
+  if (options.columns !== undefined && outbox === undefined && table === undefined) {
+    yield { path: 'columns', message: "are of a table: needs 'outbox' or 'table'" }
+  }
   yield* checkNames(options)
 }
 

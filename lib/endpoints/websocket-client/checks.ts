@@ -52,7 +52,7 @@ function* checkHeaders(headers: Readonly<Record<string, string>>): Iterable<Opti
 export function capabilities({ acknowledge }: WebSocketClientOptions): Capabilities {
   return {
     source: { ack: false, pause: true, replay: false, headers: false, topics: false },
-    target: { confirm: acknowledge, pipelined: true, headers: false, topics: false, echo: false },
+    target: { confirm: acknowledge, pipelined: acknowledge, headers: false, topics: false, echo: false },
   }
 }
 

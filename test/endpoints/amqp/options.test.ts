@@ -52,6 +52,8 @@ describe('the options of endpoint-amqp', () => {
     await refuses({ topic: 'a', url: 'amqps://h', tls: false }, /the url says TLS/)
     await refuses({ topic: 'a', mechanism: 'external' }, /logs in with the client's certificate/)
     await refuses({ topic: 'a', exclusive: true }, /exclusive.*needs a 'queue'/s)
+    await refuses({ topic: 'a', mandatory: false, unroutable: 'reject' }, /needs 'mandatory: true'/)
+    await refuses({ queue: 'a', 'confirm-timeout': '1s' }, /needs 'topic' or 'exchange'/)
     await refuses({ topic: '{' }, /'\{' without '\}'/)
     await refuses({ queue: 'ü'.repeat(200) }, /more than 255 bytes/)
     await refuses({ queue: 'q', prefetch: 0 }, /prefetch/)

@@ -5,6 +5,7 @@ import { before, describe, test } from 'node:test'
 import { text } from 'node:stream/consumers'
 import type { Owner } from '../../support/process.ts'
 import { type RabbitmqServer, startRabbitmq } from '../../support/rabbitmq.ts'
+import { amqpLength, startMuffler } from '../../support/muffler.ts'
 import { find, need } from '../../support/require.ts'
 import { until } from '../../support/wait.ts'
 import { connectOnlooker, type Declared, reasonOf, startAmqp } from './support.ts'
@@ -103,6 +104,29 @@ describe('a target of AMQP', { skip: need('rabbitmq-server', 'rabbitmqctl', 'epm
     assert.equal(codeOf(refused), 'ARALDO_ERR_SEND_FAILED')
     assert.equal(retryableOf(refused), true)
     assert.equal(target.endpoint.state, 'up')
+  })
+
+  test('waits for a broker that lives and confirms nothing, or connects anew where the config says so', async (t) => {
+    const queue = fresh()
+    const ACK = Buffer.from([0, 60, 0, 80])
+    const isConfirm = (frame: Buffer): boolean => frame[0] === 1 && frame.subarray(7, 11).equals(ACK)
+    const way = await startMuffler(t, rabbitmq, amqpLength, isConfirm)
+    const place = { url: `amqp://127.0.0.1:${way.port}`, topic: queue, queue, declare: true }
+    const patient = await start(t, place)
+    const bounded = await start(t, { ...place, 'confirm-timeout': '400ms' })
+    const reasons: string[] = []
+    bounded.endpoint.onState((_state, reason = '') => reasons.push(reason))
+    const waiting = patient.send('patient')
+    const first = bounded.send('bounded')
+    assert.match(String(await first), /lost its connection/)
+    await until(() => reasons.some((reason) => /confirms nothing that is published/.test(reason)))
+    way.isMuffled = false
+    await bounded.endpoint.whenUp(20_000)
+    assert.equal(await bounded.send('bounded'), null)
+    assert.equal(bounded.endpoint.counters['unanswered'], 1)
+    assert.equal(patient.endpoint.state, 'up')
+    await patient.close()
+    assert.match(String(await waiting), /lost its connection/)
   })
 
   test('is down while its exchange is missing, and says so', async (t) => {

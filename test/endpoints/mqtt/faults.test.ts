@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { reconnecting } from '../../peers/mqtt.ts'
 import { startMosquitto } from '../../support/mosquitto.ts'
+import { mqttLength, startMuffler } from '../../support/muffler.ts'
 import { need } from '../../support/require.ts'
 import { until } from '../../support/wait.ts'
 import { publish, startMqtt } from './support.ts'
@@ -70,6 +71,24 @@ describe('an endpoint of MQTT', { skip: need('mosquitto', 'mosquitto_pub') }, ()
     assert.equal(await send('new'), null)
     await until(() => payloads.length > 0)
     assert.deepEqual(payloads, ['new'])
+  })
+
+  test('connects anew where the broker answers pings and confirms nothing', async (t) => {
+    const mosquitto = await startMosquitto({ t })
+    const PUBACK = 4
+    const way = await startMuffler(t, mosquitto, mqttLength, (packet) => (packet[0] ?? 0) >> 4 === PUBACK)
+    const options = { url: `mqtt://127.0.0.1:${way.port}`, topic: 'out', keepalive: 1_000, 'confirm-timeout': 400 }
+    const { endpoint, send } = await startMqtt(t, options)
+    const reasons: string[] = []
+    endpoint.onState((_state, reason = '') => reasons.push(reason))
+    const first = send('x')
+    await until(() => way.swallowed() === 1)
+    way.isMuffled = false
+    assert.match(String(await first), /lost its connection/)
+    await until(() => reasons.some((reason) => /confirms nothing that it was sent/.test(reason)))
+    await endpoint.whenUp(5_000)
+    assert.equal(await send('x'), null)
+    assert.equal(endpoint.gauges['inFlight'], 0)
   })
 
   test('is refused what would weaken its guarantee: a broker that grants QoS 0 for 1', async (t) => {

@@ -20,6 +20,7 @@ export const DEFAULTS = {
   'max-packet-size': 16 * 1024 * 1024,
   echo: false,
   retain: false,
+  'confirm-timeout': 30_000,
   'allow-reserved': false,
 } as const satisfies Partial<MqttOptions>
 

@@ -38,6 +38,7 @@ describe('endpoint-postgres, its options', () => {
       [{ channel: 'a', create: true }, /^create: makes tables/],
       [{ table: 'a', deduplicate: true, columns: { 'message-id': false } }, /^deduplicate: goes by/],
       [{ outbox: 'a', columns: { key: 'id' } }, /^columns: one column is to be two things/],
+      [{ channel: 'a', columns: { key: 'k' } }, /^columns: are of a table/],
       [{ topic: 'a.{' }, /^topic: /],
       [{ channel: 'a', host: 'x' }, /^host: excludes 'url'/],
       [{ channel: 'a', username: 'x' }, /^username: stands in the url already/],

@@ -28,6 +28,10 @@ export function* check(options: NatsOptions): Iterable<OptionIssue> {
     yield { path: 'queue', message: "is of subscribers: it needs 'subject'" }
   if (topic === undefined && confirm !== 'none')
     yield { path: 'confirm', message: "is of what is published: it needs 'topic'" }
+  if (topic === undefined && options['allow-reserved'])
+    yield { path: 'allow-reserved', message: "is of what is published: it needs 'topic'" }
+  if ((subjects.length === 0 || topic === undefined) && options.echo)
+    yield { path: 'echo', message: "needs both ends, 'subject' and 'topic': nothing else comes back" }
   const path = options.subjects === undefined ? 'subject' : 'subjects'
   for (const [index, each] of subjects.entries()) {
     const problem = problemOfPattern(each)

@@ -10,7 +10,7 @@ const EXCLUSIONS: readonly Exclusion<keyof JetStreamOptions>[] = [
   ['subjects', ['subject'], "write all of them in 'subjects'"],
 ]
 /** These say something of what is read. */
-const OF_SOURCE = ['subject', 'subjects', 'durable'] as const
+const OF_SOURCE = ['subject', 'subjects', 'durable', 'domain'] as const
 
 /** Which subjects of its stream an endpoint reads; none for all of them. */
 export function filtersOf({ subject, subjects }: JetStreamOptions): readonly string[] {
@@ -45,6 +45,8 @@ export function* check(options: JetStreamOptions): Iterable<OptionIssue> {
   } else if (isSet(options, 'create') && createdSubjects(options).length === 0) {
     yield { path: 'create', message: "needs to know what the stream takes in: write 'subjects' into it" }
   }
+  if (topic === undefined && options['allow-reserved'])
+    yield { path: 'allow-reserved', message: "is of what is published: it needs 'topic'" }
   yield* checkPatterns(options)
   if (/^\d{4}-/.test(start) && Number.isNaN(Date.parse(start))) yield { path: 'start', message: 'is no time' }
   if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, '', options['allow-reserved']))

@@ -18,6 +18,12 @@ describe('the options of endpoint-nats', () => {
     ['a confirmation of nothing', { confirm: 'flush', subject: 'a' }, /confirm: /],
     ['a topic with a wildcard', { topic: 'a.*' }, /topic: .*wildcard/],
     ['a reserved topic', { topic: '$JS.API.STREAM.DELETE.X' }, /allow-reserved/],
+    [
+      'reserved topics where nothing is published',
+      { subject: 'a', 'allow-reserved': true },
+      /allow-reserved: .*needs 'topic'/,
+    ],
+    ['an echo of nothing', { subject: 'a', echo: true }, /echo: needs both ends/],
     ['a template that cannot be read', { topic: 'a.{' }, /topic: /],
     ['a url beside servers', { subject: 'a', url: 'nats://a', servers: ['b'] }, /excludes 'servers'/],
     ['a url of another protocol', { subject: 'a', url: 'http://a' }, /url: is no NATS URL/],

@@ -14,6 +14,12 @@ describe('the options of endpoint-jetstream', () => {
     ['nothing to do', {}, /needs 'stream' to read, or 'topic'/],
     ['a subject without a stream', { topic: 'a', subject: 'b' }, /subject: .*needs 'stream'/],
     ['a consumer without a stream', { topic: 'a', durable: 'b' }, /durable: .*needs 'stream'/],
+    ['a domain without a stream', { topic: 'a', domain: 'b' }, /domain: .*needs 'stream'/],
+    [
+      'reserved topics where nothing is published',
+      { stream: 's', 'allow-reserved': true },
+      /allow-reserved: .*needs 'topic'/,
+    ],
     ['a stream to create without a name', { topic: 'a', create: true }, /create: needs 'stream'/],
     ['a stream to create without subjects', { stream: 's', create: true }, /create: needs to know/],
     ['a stream to create from a template', { stream: 's', topic: 'a.{key}', create: true }, /create: needs to know/],
