@@ -10,9 +10,11 @@ export interface Brokers {
   /** For streams: what it confirms is on the disk. */
   readonly redis: RedisServer
   readonly pubSub: RedisServer
+  /** With its listeners for MQTT and WebSocket. */
   readonly nats: NatsServer
   readonly mosquitto: MosquittoServer
   readonly postgres: PostgresServer
+  /** With its plugin for MQTT. */
   readonly rabbitmq: RabbitmqServer
 }
 
@@ -30,10 +32,10 @@ export async function startBrokers(): Promise<Brokers> {
   const [redis, pubSub, nats, mosquitto, postgres, rabbitmq] = await Promise.all([
     startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--proto-max-bulk-len', '1mb'] }),
     startRedis(),
-    startNats({ jetStream: true, config: 'max_payload: 128KiB' }),
+    startNats({ jetStream: true, mqtt: true, webSocket: true, config: 'max_payload: 128KiB' }),
     startMosquitto({ config: 'max_packet_size 131072' }),
     startPostgres(),
-    startRabbitmq(),
+    startRabbitmq({ mqtt: true }),
   ])
   return { redis, pubSub, nats, mosquitto, postgres, rabbitmq }
 }
