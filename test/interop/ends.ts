@@ -6,6 +6,7 @@ import type { Received } from '../../lib/testing/index.ts'
 import type { Headers } from '../../lib/types.ts'
 import { createAmqpPeer } from '../peers/amqp.ts'
 import { createAppPeer } from '../peers/app.ts'
+import { createHttpPeer } from '../peers/http.ts'
 import { createMqttPeer } from '../peers/mqtt.ts'
 import { createNatsPeer } from '../peers/nats.ts'
 import type { InteropPeer } from '../peers/peer.ts'
@@ -166,6 +167,13 @@ export const ENDS: readonly End[] = [
     ...both({ ...EVERYTHING, most: LARGE }),
     peer: ({ postgres }) => createPostgresOutboxPeer(postgres),
     read: byColumns,
+  },
+  {
+    name: 'HTTP',
+    type: 'endpoint-http',
+    source: { ...EVERYTHING, most: MiB, tooMany: MiB + 1 },
+    target: { ...EVERYTHING, most: LARGE },
+    peer: () => createHttpPeer(),
   },
   {
     name: 'WebSocket',
