@@ -7,6 +7,7 @@ import type { Headers } from '../../lib/types.ts'
 import { createAmqpPeer } from '../peers/amqp.ts'
 import { createAppPeer } from '../peers/app.ts'
 import { createHttpPeer } from '../peers/http.ts'
+import { createJetStreamPeer } from '../peers/jetstream.ts'
 import { createMqttPeer } from '../peers/mqtt.ts'
 import { createNatsPeer } from '../peers/nats.ts'
 import type { InteropPeer } from '../peers/peer.ts'
@@ -14,6 +15,7 @@ import { createPostgresOutboxPeer, createPostgresPeer } from '../peers/postgres.
 import { createRedisPeer } from '../peers/redis.ts'
 import { createRedisStreamPeer } from '../peers/redis-stream.ts'
 import { acknowledged, createWebSocketPeer, plain } from '../peers/websocket.ts'
+import { createWebSocketServerPeer } from '../peers/websocket-client.ts'
 import type { Brokers } from './brokers.ts'
 
 /** What of a message an end carries beside text. */
@@ -147,6 +149,12 @@ export const ENDS: readonly End[] = [
     ...both({ ...EVERYTHING, most: 127 * KiB, tooMany: 128 * KiB }),
     peer: ({ nats }) => createNatsPeer(nats, { confirm: 'flush' }),
   },
+  {
+    name: 'JetStream',
+    type: 'endpoint-jetstream',
+    ...both({ ...EVERYTHING, most: 127 * KiB, tooMany: 128 * KiB }),
+    peer: ({ nats }) => createJetStreamPeer(nats),
+  },
   ...MQTT,
   {
     name: 'AMQP',
@@ -189,5 +197,24 @@ export const ENDS: readonly End[] = [
     target: { binary: true, headers: false, key: false, id: true, most: framed(1023 * KiB), tooMany: framed(MiB) },
     peer: () => createWebSocketPeer({ ...acknowledged, options: { ...acknowledged.options, 'max-payload': '256KiB' } }),
     read: ({ headers = {} }) => ({ key: undefined, id: headers['id'], headers: {} }),
+  },
+  {
+    name: 'WebSocket client',
+    type: 'endpoint-websocket-client',
+    source: { binary: true, ...NOTHING, most: 256 * KiB, tooMany: 256 * KiB + 1 },
+    target: { binary: true, ...NOTHING, most: LARGE },
+    peer: async () =>
+      withOptions(await createWebSocketServerPeer({ maxPayload: 4 * MiB }), { 'max-payload': '256KiB' }),
+  },
+  {
+    name: 'WebSocket client, `araldo.v1`',
+    type: 'endpoint-websocket-client',
+    source: { binary: true, ...NOTHING, most: framed(255 * KiB), tooMany: framed(256 * KiB) },
+    target: { ...EVERYTHING, most: LARGE },
+    peer: async () =>
+      withOptions(await createWebSocketServerPeer({ acknowledge: true, maxPayload: 4 * MiB }), {
+        'max-payload': '256KiB',
+      }),
+    read: byFields,
   },
 ]

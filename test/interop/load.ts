@@ -3,9 +3,13 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encode, keyOf, Receipts } from '../faults/support/message.ts'
 import type { InteropPeer } from '../peers/peer.ts'
+import { within } from '../support/wait.ts'
 
 /** Messages of one key follow one another; this many keys go side by side. */
 export const KEYS = 16
+
+/** A source that has not answered for so long is asked again (milliseconds). */
+const EMIT_TIMEOUT = 5_000
 
 export class Load {
   /** Numbers that the source has confirmed. */
@@ -44,7 +48,8 @@ export class Load {
 
   async #emit(number: number, key: string): Promise<boolean> {
     try {
-      await this.#peer.emit(encode(number, key), { key, headers: {} })
+      const sending = this.#peer.emit(encode(number, key), { key, headers: {} })
+      await within(Promise.resolve(sending), { timeout: EMIT_TIMEOUT, message: 'the source to confirm' })
       return true
     } catch {
       return false

@@ -23,8 +23,17 @@ interface ClientFrame {
 
 const EMIT_TIMEOUT = 3_000
 
-/** @param acknowledge whether the server answers each message, as `araldo.v1` has it. */
-export async function createWebSocketServerPeer({ acknowledge = false } = {}): Promise<ServerPeer> {
+export interface ServerPeerOptions {
+  /** Whether the server answers each message, as `araldo.v1` has it. */
+  readonly acknowledge?: boolean
+  /** Bytes of a frame, at most: of one that the relay sends. */
+  readonly maxPayload?: number
+}
+
+export async function createWebSocketServerPeer({
+  acknowledge = false,
+  maxPayload = 32 * 1024,
+}: ServerPeerOptions = {}): Promise<ServerPeer> {
   const received: Received[] = []
   const sockets = new Set<Socket>()
   let relay: OpenRelay | undefined
@@ -34,7 +43,7 @@ export async function createWebSocketServerPeer({ acknowledge = false } = {}): P
   let pushes = 0
   const websockets = new WebSocketServer({
     noServer: true,
-    maxPayload: 32 * 1024,
+    maxPayload,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has('araldo.v1') ? 'araldo.v1' : false),
   })
