@@ -20,6 +20,7 @@ export class Load {
   readonly #pace: number
   readonly #loops: Promise<void>[]
   #isStopped = false
+  #isAborted = false
 
   /** @param pace milliseconds between two messages of one key, and before one is sent again. */
   constructor(peer: InteropPeer, pace: number) {
@@ -34,10 +35,17 @@ export class Load {
     await Promise.all(this.#loops)
   }
 
+  /** Ends it at once: what is not confirmed never is. */
+  abort(): void {
+    this.#isStopped = true
+    this.#isAborted = true
+  }
+
   async #send(first: number): Promise<void> {
     for (let number = first; !this.#isStopped; number += KEYS) {
       const key = keyOf(number, KEYS)
       while (!(await this.#emit(number, key))) {
+        if (this.#isAborted) return
         this.repeats++
         await sleep(this.#pace)
       }

@@ -56,7 +56,7 @@ export class Pairs {
     await relay.until((scrape) => Object.keys(endpoints).every((name) => scrape.isUp(name)), 'every endpoint to be up')
     const started = new Pairs(t, relay, pairs)
     for (const pair of pairs) started.#loads.set(pair, new Load(pair.from, PACE * pairs.length))
-    t.after(() => started.#stop())
+    t.after(() => started.#abort())
     return started
   }
 
@@ -64,7 +64,11 @@ export class Pairs {
   async flows(count: number): Promise<void> {
     const confirmed = new Map(this.#pairs.map((pair) => [pair, this.#loadOf(pair).confirmed.size]))
     const arrived = new Map<Pair, number>()
-    for (const pair of this.#pairs) arrived.set(pair, (await pair.to.received()).length)
+    for (const pair of this.#pairs) {
+      const there = (): Promise<readonly unknown[]> => Promise.resolve(pair.to.received())
+      // A client whose broker has just come back may not be back itself.
+      arrived.set(pair, (await until(there, { timeout: PATIENCE, message: 'the client to be back' })).length)
+    }
     for (const pair of this.#pairs) {
       const enough = async (): Promise<boolean> =>
         this.#loadOf(pair).confirmed.size >= (confirmed.get(pair) ?? 0) + count &&
@@ -124,6 +128,10 @@ export class Pairs {
     let messages = 0
     for (const load of this.#loads.values()) messages += load.confirmed.size
     report(t, { pairs: this.#pairs.length, messages })
+  }
+
+  #abort(): void {
+    for (const load of this.#loads.values()) load.abort()
   }
 
   async #stop(): Promise<void> {

@@ -61,7 +61,7 @@ function natsBrowser(): ReturnType<typeof wsconnect> {
     const socket = new WebSocket(brokers.nats.webSocketUrl as string)
     return { socket: socket as unknown as globalThis.WebSocket, encrypted: false }
   }
-  return wsconnect({ servers: brokers.nats.webSocketUrl as string, wsFactory } as Parameters<typeof wsconnect>[0])
+  return wsconnect({ servers: brokers.nats.webSocketUrl as string, wsFactory })
 }
 
 describe('clients that are not ours', { skip: needBrokers || need(...TOOLS) }, () => {
