@@ -6,6 +6,8 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
+import { builtinEndpoints } from '../lib/endpoints/index.ts'
+import { builtinMarshallers } from '../lib/marshallers/index.ts'
 import { runOrThrow, temporaryFolder } from './support/process.ts'
 import { find } from './support/require.ts'
 
@@ -16,6 +18,8 @@ interface Manifest {
   readonly version: string
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   readonly dependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>
 }
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
@@ -148,6 +152,37 @@ describe('the packed package', () => {
   test('puts the command into node_modules/.bin', async () => {
     const output = await runOrThrow(join(project, 'node_modules', '.bin', 'araldo'), ['--version'], { cwd: project })
     assert.ok(output.includes(manifest.version), output)
+  })
+
+  test('says of each type that needs a library what to install', async () => {
+    const [endpoints, marshallers] = [builtinEndpoints, builtinMarshallers].map((types) =>
+      types.filter(({ packages }) => packages !== undefined),
+    )
+    const list = (types: readonly { id: string }[] = []): object[] => types.map(({ id }) => ({ name: id, id }))
+    const config = {
+      plugins: { 'araldo.marshalling': list(marshallers), 'araldo.endpoints.endpoint': list(endpoints) },
+      routes: {},
+    }
+    writeFileSync(join(project, 'needy.yaml'), JSON.stringify(config))
+    const command = join(project, 'node_modules', '.bin', 'araldo')
+    const said = await runOrThrow(command, ['check', '-c', 'needy.yaml'], { cwd: project }).then(
+      () => '',
+      (error: Error) => error.message,
+    )
+    for (const { id, packages = {} } of [...(endpoints ?? []), ...(marshallers ?? [])]) {
+      const names = Object.entries(packages).map(([name, range]) => `${name}@${range}`)
+      const what = names.length === 1 ? 'a package that is' : 'packages that are'
+      assert.ok(said.includes(`'${id}' needs ${what} not installed: npm install ${names.join(' ')}`), `${id}: ${said}`)
+    }
+  })
+
+  test('has a type for each library that is an optional peer, of the version that is tested', () => {
+    const needed = [...builtinEndpoints, ...builtinMarshallers].flatMap(({ packages = {} }) => Object.entries(packages))
+    const peers = Object.entries(manifest.peerDependencies).map(([name, range]) => [name, /\d+/.exec(range)?.[0]])
+    assert.deepEqual(Object.fromEntries(needed), Object.fromEntries(peers))
+    for (const name of Object.keys(manifest.peerDependencies)) {
+      assert.equal(manifest.peerDependenciesMeta[name]?.optional, true, name)
+    }
   })
 
   test('passes publint', async () => {

@@ -3,7 +3,10 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { ConfigError, loadConfig } from '../../lib/config.ts'
 import { defineEndpoint, type EndpointType } from '../../lib/endpoint.ts'
+import { builtinEndpoints } from '../../lib/endpoints/index.ts'
 import { createRegistries } from '../../lib/plugin.ts'
+import { EVERY_ENDPOINT } from '../support/every-type.ts'
+import { configOf } from '../support/relay.ts'
 
 interface ChannelOptions {
   readonly in?: string
@@ -249,3 +252,70 @@ function leadsBack(lane: Pair, lanes: readonly Pair[], ends: readonly { from: st
   for (const each of reached) for (const following of next(each)) reached.add(following)
   return reached.has(lane)
 }
+
+/** What another hears that is not told apart: it reads where the first one writes, and the other way round. */
+const PAIRS: Readonly<Record<string, readonly [object, object]>> = {
+  'endpoint-amqp': [
+    { queue: 'a', topic: 'b' },
+    { queue: 'b', topic: 'a' },
+  ],
+  'endpoint-jetstream': [
+    { subject: 'a', topic: 'b' },
+    { subject: 'b', topic: 'a' },
+  ],
+  'endpoint-mqtt': [
+    { subscribe: 'a/#', topic: 'b/{key}' },
+    { subscribe: 'b/+', topic: 'a/x' },
+  ],
+  'endpoint-nats': [
+    { subject: 'a.>', topic: 'b.{key}' },
+    { subject: 'b.*', topic: 'a.x' },
+  ],
+  'endpoint-postgres': [
+    { outbox: 'a', table: 'b' },
+    { outbox: 'public.b', table: 'a' },
+  ],
+  'endpoint-redis': [
+    { channel: 'a', topic: 'b' },
+    { channel: 'b', topic: 'a' },
+  ],
+  'endpoint-redis-stream': [
+    { stream: 'a', topic: 'b' },
+    { stream: 'b', topic: 'a' },
+  ],
+  'endpoint-websocket-client': [{}, {}],
+}
+/** Of these, two have nothing in common, or clients that are nobody's endpoint. */
+const APART = ['endpoint-app', 'endpoint-http', 'endpoint-mock', 'endpoint-websocket']
+
+describe('two endpoints of one broker that feed one another', () => {
+  for (const [id, [one, other]] of Object.entries(PAIRS)) {
+    const { echo: _, ...place } = EVERY_ENDPOINT[id] ?? {}
+    const load = async (changed: object): Promise<string[]> => {
+      const first = { id, ...place, ...one }
+      const second = { id, ...place, ...other, ...changed }
+      const config = configOf({ first, second }, { first: ['first'], second: ['second'] })
+      return loadConfig(config, createRegistries()).then(
+        ({ warnings }) => warnings.map(({ message }) => message),
+        (error: unknown) => (error instanceof ConfigError ? error.diagnostics.map(({ message }) => message) : []),
+      )
+    }
+    it(`are a loop: ${id}`, async () => {
+      const found = await load({})
+      assert.ok(
+        found.some((message) => /first.*second.*first|second.*first.*second/s.test(message)),
+        found.join('\n'),
+      )
+    })
+
+    it(`are none at two brokers: ${id}`, async () => {
+      const scheme = /^\w+/.exec(String(place['url']))?.[0] ?? ''
+      const rest = String(place['url']).slice(scheme.length).replace('127.0.0.1', 'elsewhere.example')
+      assert.deepEqual(await load({ url: `${scheme}${rest}` }), [])
+    })
+  }
+
+  it('is asked of each type', () => {
+    assert.deepEqual([...Object.keys(PAIRS), ...APART].toSorted(), builtinEndpoints.map(({ id }) => id).toSorted())
+  })
+})

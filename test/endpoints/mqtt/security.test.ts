@@ -29,6 +29,18 @@ describe('TLS', { skip: need('mosquitto', 'openssl') }, () => {
     }
   })
 
+  test('carries a WebSocket, too: wss', async (t) => {
+    const { caFile: ca, certFile: cert, keyFile: key } = certificate
+    const lines = [`cafile ${ca}`, `certfile ${cert}`, `keyfile ${key}`, 'require_certificate true']
+    const server = await startMosquitto({ t, webSocket: true, config: lines.join('\n') })
+    const secure = server.webSocketUrl?.replace('ws:', 'wss:') ?? ''
+    const { send } = await startMqtt(t, { url: secure, topic: 'a', tls: { ca, cert, key } })
+    assert.equal(await send('x'), null)
+    const stranger = await startMqtt(t, { url: secure, topic: 'a', tls: { ca }, 'client-id': 'b' }, { mayBeDown: true })
+    await stranger.down(/./)
+    assert.equal(stranger.endpoint.counters.connects, 0)
+  })
+
   test('without a client certificate is refused', async (t) => {
     const options = { url: url(), topic: 'a', tls: { ca: certificate.ca } }
     const { endpoint, down } = await startMqtt(t, options, { mayBeDown: true })

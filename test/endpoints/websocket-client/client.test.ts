@@ -77,6 +77,16 @@ describe('connecting', () => {
     await until(() => /certificate|signed/i.test(linkOf(wary).reason ?? ''))
   })
 
+  test('shows its certificate to a server that asks for one', { skip: need('openssl') }, async (t) => {
+    const { ca, caFile, certFile, keyFile } = await makeCertificate()
+    const own = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
+    const server = await startServer({ t, tls: { ...own, ca, requestCert: true, rejectUnauthorized: true } })
+    await isUp(await relay(t, { url: server.url, tls: { ca: caFile, cert: certFile, key: keyFile } }))
+    const stranger = await relay(t, { url: server.url, tls: { ca: caFile } })
+    await until(() => linkOf(stranger).counters.failures > 0)
+    assert.equal(linkOf(stranger).counters.connects, 0)
+  })
+
   for (const [status, expected] of [
     [401, /401: check the credentials/],
     [404, /404: there is nothing at the path/],

@@ -2,6 +2,7 @@
 import { createServer as createHttp, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createHttps } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { SecureContextOptions, TlsOptions } from 'node:tls'
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws'
 import type { Owner } from '../../support/process.ts'
 
@@ -20,7 +21,7 @@ export interface TestServerClient {
 
 export interface TestServerOptions extends ServerOptions {
   readonly t: Owner
-  readonly tls?: { readonly cert: string; readonly key: string }
+  readonly tls?: SecureContextOptions & TlsOptions
   readonly port?: number
   onClient?(websocket: WebSocket): void
   /** Of requests that are no handshake. */

@@ -11,6 +11,7 @@ import { type NatsServer, startNats } from '../../../support/nats.ts'
 import { temporaryFolder } from '../../../support/process.ts'
 import { need } from '../../../support/require.ts'
 import { until } from '../../../support/wait.ts'
+import { startJetStream } from '../jetstream/support.ts'
 import { startNatsEndpoint } from '../support.ts'
 
 const SECRET = 'p@ss/w:rd%?#'
@@ -39,6 +40,19 @@ describe('endpoint-nats, TLS', { skip: need('nats-server', 'openssl'), concurren
     const tls = { ca, cert: certFile, key: keyFile, servername: 'localhost' }
     const { endpoint } = await startNatsEndpoint(t, { url: mutual.url, tls, subject: 'a' })
     assert.equal(endpoint.state, 'up')
+  })
+
+  test('JetStream is spoken to by the same', async (t) => {
+    const { ca, caFile, certFile, keyFile } = certificate
+    const files = `cert_file: "${certFile}", key_file: "${keyFile}", ca_file: "${caFile}"`
+    const server = await startNats({ t, jetStream: true, config: `tls { ${files}, verify: true }` })
+    const place = { url: server.url, stream: 'S', subject: 'a', topic: 'a', create: true }
+    const tls = { ca, cert: certFile, key: keyFile }
+    const { send, texts } = await startJetStream(t, { ...place, tls })
+    assert.equal(await send('by TLS'), null)
+    assert.deepEqual(await texts(1), ['by TLS'])
+    const { down } = await startJetStream(t, { ...place, tls: { ca } }, { mayBeDown: true })
+    await down(/certificate|closed the connection/)
   })
 
   test('a server that wants a client certificate refuses one that has none', async (t) => {
