@@ -8,6 +8,7 @@ import { type Channel, type ChannelModel, type ConfirmChannel, connect, credenti
 import { within } from '../../deadline.ts'
 import { tlsOptions } from '../common/tls.ts'
 import { addressOf, loginOf } from './address.ts'
+import { type FrameReader, guard } from './frames.ts'
 import type { ServerOptions } from './options.ts'
 import { plainError } from './reasons.ts'
 
@@ -67,6 +68,7 @@ export class Connection {
     } catch (error) {
       throw plainError(error)
     }
+    guard(model.connection as unknown as FrameReader)
     model.on('error', this.#onError)
     model.on('close', this.#onError)
     this.#model = model

@@ -27,12 +27,14 @@ export interface ReadingInit extends Pick<IntakeInit<Held>, 'mayGive' | 'give'> 
   readonly onLetGo: () => void
   /** The lanes rejected one for now. */
   readonly onRejected: () => void
-  /** The broker delivers no more: the queue was deleted, or its node is gone. Must not throw. */
+  /** The broker delivers no more: the queue was deleted, or its node is gone; or it delivers without end. Must not throw. */
   readonly onCancelled: (error: Error) => void
 }
 
 /** How long the end waits for the broker to stop delivering (milliseconds). */
 const CANCEL_TIMEOUT = 1_000
+/** A broker that delivers so many times what it may does not keep to it at all. */
+const PREFETCH_SLACK = 2
 
 export class Reading {
   readonly #init: ReadingInit
@@ -102,9 +104,13 @@ export class Reading {
   }
 
   readonly #onDelivery = (delivery: ConsumeMessage | null): void => {
-    const { queue, messageOf, onCancelled } = this.#init
+    const { queue, prefetch, messageOf, onCancelled } = this.#init
     if (delivery === null) {
       onCancelled(new Error(`the broker delivers no more of the queue '${queue}': it was deleted, or its node is gone`))
+      return
+    }
+    if (this.#acks.size >= prefetch * PREFETCH_SLACK) {
+      onCancelled(new Error(`the broker delivers more than ${prefetch} messages without an acknowledgement`))
       return
     }
     const held = new Held(delivery.fields.deliveryTag, messageOf(delivery))
