@@ -18,6 +18,7 @@ import { tlsOptions } from '../common/tls.ts'
 import { type Address, nameOf } from './address.ts'
 import { serversOf } from './checks.ts'
 import { dial } from './dial.ts'
+import { guard } from './guard.ts'
 import { HeaderBlock } from './headers.ts'
 import { type Login, loginIn, loginOf, plainError } from './login.ts'
 import type { ServerOptions } from './options.ts'
@@ -102,6 +103,7 @@ export class Connection {
     this.#init = init
     this.#login = login
     this.#info = client.info as ServerInfo
+    guard(client, (error) => this.#fail(error))
     void this.#watch()
     this.#schedulePing()
   }

@@ -18,6 +18,7 @@ import type { Login } from './login.ts'
 const DIAL_TIMEOUT = 4_000
 /** Timers hold no more (milliseconds): the library's own heartbeat is not to come into play. */
 const NEVER = 2 ** 31 - 1
+const WANTS_TLS = "the server requires TLS: write tls://, or set 'tls'"
 const CHANNEL = 'net.client.socket'
 
 export interface DialInit {
@@ -44,11 +45,16 @@ export async function dial(init: DialInit, signal: AbortSignal): Promise<NatsCon
     throw signal.reason
   } catch (error) {
     attempt.giveUp()
-    throw error
+    throw init.tls === undefined && isOfTls(error) ? new Error(WANTS_TLS) : error
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', giveUp)
   }
+}
+
+/** What the library makes of a server that requires TLS where it was given no settings for it. */
+function isOfTls(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('certFile')
 }
 
 function settingsOf({ address, login, tls, name, noEcho }: DialInit): NodeConnectionOptions {
@@ -62,7 +68,7 @@ function settingsOf({ address, login, tls, name, noEcho }: DialInit): NodeConnec
     noAsyncTraces: true,
     pingInterval: NEVER,
     ...login,
-    // null: not where the server merely offers it. One that requires it is spoken to by TLS all the same.
+    // null: not where the server merely offers it.
     tls:
       tls === undefined ? null : ({ ...tls, checkServerIdentity: identify(tls.servername ?? address.host) } as object),
   }
