@@ -62,7 +62,7 @@ export class Hold {
   read(body: Body, limit: number): Promise<Buffer | AraldoError> {
     const { name } = this.#bounds
     return new Promise((resolve) => {
-      const chunks: Buffer[] = []
+      const pieces = new Pieces()
       let length = 0
       const end = (result: Buffer | AraldoError): void => {
         body.off('data', onData).off('end', onEnd).off('close', onBroken)
@@ -72,10 +72,10 @@ export class Hold {
       const onData = (chunk: Buffer): void => {
         length += chunk.length
         if (length > limit) end(new errors.TOO_LARGE(name, limit, length))
-        else if (this.#grow(chunk.length)) chunks.push(chunk)
+        else if (this.#grow(chunk.length)) pieces.add(chunk)
         else end(new errors.SOURCE_BUSY(name, `the requests in hand have ${this.#bounds.bytes} bytes`))
       }
-      const onEnd = (): void => end(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length))
+      const onEnd = (): void => end(pieces.join())
       const onBroken = (): void => end(new errors.REQUEST_INVALID(name, 'its body breaks off'))
       // It stays: what the stream says later is nobody's concern any more.
       body.on('error', onBroken)
@@ -88,5 +88,29 @@ export class Hold {
     this.#bytes += bytes
     this.#all.bytes += bytes
     return true
+  }
+}
+
+/** So many pieces become one. */
+const MERGED = 256
+
+/**
+ * A body as it comes. Whoever sends it in pieces of a byte has each cost a hundred, which no bound counts: what is kept is
+ * put together as it grows.
+ */
+class Pieces {
+  readonly #merged: Buffer[] = []
+  #recent: Buffer[] = []
+
+  add(piece: Buffer): void {
+    this.#recent.push(piece)
+    if (this.#recent.length < MERGED) return
+    this.#merged.push(Buffer.concat(this.#recent))
+    this.#recent = []
+  }
+
+  join(): Buffer {
+    const all = [...this.#merged, ...this.#recent]
+    return all.length === 1 ? (all[0] as Buffer) : Buffer.concat(all)
   }
 }

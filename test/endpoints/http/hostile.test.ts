@@ -1,9 +1,13 @@
 /** Requests that nobody means well with: thousands of them, and none does harm. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
+import { Holds } from '../../../lib/endpoints/http/hold.ts'
 import { until } from '../../support/wait.ts'
 import { startSource } from './support.ts'
 
@@ -83,3 +87,26 @@ test('pipelined requests are taken in their order, and answered in it', async (t
     [1, 2, 3, 4, 5],
   )
 })
+
+test('a body that comes a byte at a time costs its bytes, and not its pieces', async () => {
+  const bytes = 1024 * 1024
+  const body = new EventEmitter() as IncomingMessage
+  body.resume = () => body
+  const reading = new Holds({ name: 'in', requests: 1, bytes }).take().read(body, bytes)
+  const before = heapUsed()
+  for (let index = 0; index < bytes; index++) body.emit('data', Buffer.from([index & 0xff]))
+  // A piece of its own takes some hundred bytes.
+  assert.ok(heapUsed() - before < 16 * bytes)
+  body.emit('end')
+  const read = await reading
+  assert.ok(Buffer.isBuffer(read))
+  assert.equal(read.length, bytes)
+  assert.ok(read.every((byte, index) => byte === (index & 0xff)))
+})
+
+/** Of what is still in use. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc')
+  ;(runInNewContext('gc') as () => void)()
+  return process.memoryUsage().heapUsed
+}
