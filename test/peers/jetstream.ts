@@ -1,5 +1,5 @@
 /** The world on the other side of an endpoint of JetStream: two streams, and another client of the server. */
-import { jetstream, jetstreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream'
+import { DeliverPolicy, jetstream, jetstreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
 import type { Emitted, Peer } from '../../lib/testing/index.ts'
 import type { NatsServer } from '../support/nats.ts'
@@ -15,6 +15,7 @@ export interface JetStreamPeer extends Peer {
 }
 
 const EMIT_TIMEOUT = 3_000
+const FETCH_TIMEOUT = 2_000
 const DURABLE = 'relay'
 let peers = 0
 
@@ -55,10 +56,14 @@ export async function createJetStreamPeer(server: NatsServer, options: object = 
     },
     received: async () => {
       const { state } = await manager.streams.info(outgoing)
-      while (received.length < state.last_seq) {
-        const message = await manager.streams.getMessage(outgoing, { seq: received.length + 1 })
-        if (message === null) throw new Error(`message ${received.length + 1} of ${outgoing} is gone`)
-        const all = headersOf({ headers: message.header })
+      const missing = state.last_seq - received.length
+      if (missing <= 0) return received
+      const from = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: received.length + 1 }
+      const consumer = await js.consumers.get(outgoing, from)
+      for await (const message of await consumer.fetch({ max_messages: missing, expires: FETCH_TIMEOUT })) {
+        if (message.seq !== received.length + 1)
+          throw new Error(`message ${received.length + 1} of ${outgoing} is gone`)
+        const all = headersOf(message)
         const { 'araldo-key': key, 'araldo-id': id } = all
         received.push({ payload: Buffer.from(message.data), topic: message.subject, headers: all, key, id })
       }
