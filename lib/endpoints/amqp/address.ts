@@ -1,4 +1,5 @@
 /** Floor 3. Which broker an endpoint is at, as people write it. No error here repeats the text: it may hold a password. */
+import { decodedPart, DEFAULT_HOST, serverName, unbracketed } from '../common/url.ts'
 import type { ServerOptions } from './options.ts'
 
 export interface ParsedUrl {
@@ -19,8 +20,6 @@ export interface Address {
 }
 
 const FORM = 'write amqp://user:password@host:5672/vhost, or amqps:// for TLS'
-const DEFAULT_HOST = '127.0.0.1'
-const LOOPBACK = new Set(['localhost', '::1', DEFAULT_HOST])
 
 /**
  * Source: RabbitMQ's AMQP URI specification, without its query. The vhost is what follows the slash after the host, with
@@ -37,14 +36,14 @@ export function parseUrl(text: string): ParsedUrl {
   }
   const path = url.pathname.slice(1)
   if (path.includes('/')) throw new Error('has a slash in its vhost: write %2F')
-  const [username, password] = [decode(url.username), decode(url.password)]
+  const [username, password] = [decodedPart(url.username), decodedPart(url.password)]
   return {
     tls: scheme === 'amqps',
-    ...(url.hostname === '' ? {} : { host: decode(url.hostname).replace(/^\[|\]$/g, '') }),
+    ...(url.hostname === '' ? {} : { host: unbracketed(decodedPart(url.hostname)) }),
     ...(url.port === '' ? {} : { port: Number(url.port) }),
     ...(username === '' ? {} : { username }),
     ...(password === '' ? {} : { password }),
-    ...(url.pathname === '' || path === '' ? {} : { vhost: decode(path) }),
+    ...(url.pathname === '' || path === '' ? {} : { vhost: decodedPart(path) }),
   }
 }
 
@@ -71,18 +70,5 @@ export function loginOf({ url, username, password }: ServerOptions): { username:
 /** Whether two are one broker's one vhost. A name and an address of it are two to this. */
 export function isSamePlace(one: ServerOptions, other: ServerOptions): boolean {
   const [here, there] = [addressOf(one), addressOf(other)]
-  return nameOf(here) === nameOf(there) && here.vhost === there.vhost
-}
-
-function nameOf({ host, port }: Address): string {
-  const lower = host.toLowerCase()
-  return `${LOOPBACK.has(lower) ? DEFAULT_HOST : lower}:${port}`
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new Error('has a % that begins no % code: write %25')
-  }
+  return serverName(here) === serverName(there) && here.vhost === there.vhost
 }

@@ -3,7 +3,9 @@ import type { OptionIssue } from '../../endpoint.ts'
 import { reasonOf } from '../../errors.ts'
 import type { Capabilities } from '../../types.ts'
 import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
+import { mayGive } from '../common/template.ts'
 import { checkTls } from '../common/tls.ts'
+import { checkSaidOnce, checkUrlTls } from '../common/url.ts'
 import { isSamePlace, parseUrl } from './address.ts'
 import { type AmqpOptions, type DeclareOptions, MAX_SHORT } from './options.ts'
 import { compileTopic } from './topic.ts'
@@ -37,7 +39,8 @@ export function* check(options: AmqpOptions): Iterable<OptionIssue> {
   yield* checkDeclaration(options)
 }
 
-function* checkLogin({ url, username, password, vhost, tls, mechanism }: AmqpOptions): Iterable<OptionIssue> {
+function* checkLogin(options: AmqpOptions): Iterable<OptionIssue> {
+  const { url, username, password, tls, mechanism } = options
   let hasUser = username !== undefined
   let hasTls = isSet({ tls }, 'tls')
   if (url === undefined) {
@@ -50,15 +53,11 @@ function* checkLogin({ url, username, password, vhost, tls, mechanism }: AmqpOpt
       yield { path: 'url', message: reasonOf(error) }
       return
     }
-    for (const [key, value] of Object.entries({ username, password, vhost })) {
-      const isTwice = value !== undefined && parsed[key as 'username' | 'password' | 'vhost'] !== undefined
-      if (isTwice) yield { path: key, message: 'stands in the url already: leave one of them out' }
-    }
+    yield* checkSaidOnce(options, parsed, ['username', 'password', 'vhost'])
     if ((username ?? parsed.username) !== undefined && (password ?? parsed.password) === undefined) {
       yield { path: username === undefined ? 'url' : 'username', message: "needs a 'password'" }
     }
-    if (parsed.tls && tls === false) yield { path: 'tls', message: 'the url says TLS: write amqp:// to go without' }
-    if (!parsed.tls && hasTls) yield { path: 'tls', message: 'the url says no TLS: write amqps://' }
+    yield* checkUrlTls(tls, parsed.tls, ['amqp://', 'amqps://'])
     hasUser ||= parsed.username !== undefined
     hasTls = parsed.tls
   }
@@ -127,15 +126,12 @@ export function hears(options: AmqpOptions, sender: AmqpOptions): boolean {
   return isSamePlace(options, sender) && mayHear(options, sender)
 }
 
-/** The same for two at one vhost. Where data chooses the queue, what the template begins and ends with decides. */
+/** The same for two at one vhost. */
 function mayHear({ queue, declare }: AmqpOptions, { exchange = '', topic = '' }: AmqpOptions): boolean {
   if (queue === undefined) return false
   if (exchange !== '') {
     const bindings = typeof declare === 'object' ? (declare.bindings ?? []) : []
     return bindings.some((binding) => binding.exchange === exchange)
   }
-  if (!/[{}]/.test(topic)) return queue === topic
-  const begin = topic.slice(0, topic.search(/[{}]/))
-  const end = topic.slice(Math.max(topic.lastIndexOf('{'), topic.lastIndexOf('}')) + 1)
-  return queue.length > begin.length + end.length && queue.startsWith(begin) && queue.endsWith(end)
+  return mayGive(topic, queue)
 }

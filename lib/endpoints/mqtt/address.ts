@@ -1,4 +1,5 @@
 /** Floor 3. Where a broker is, as people write it. No error here repeats the text: it may hold a password. */
+import { comparableHost, decodedPart, unbracketed } from '../common/url.ts'
 
 const PORTS = { mqtt: 1883, mqtts: 8883, ws: 80, wss: 443 } as const
 
@@ -16,7 +17,6 @@ export interface BrokerAddress {
 }
 
 const FORM = 'write mqtt://host:1883, mqtts:// for TLS, ws://host:80/path or wss:// for a WebSocket'
-const LOOPBACK = new Set(['localhost', '::1', '127.0.0.1'])
 
 /** @throws Error that says how to write it. */
 export function parseUrl(text: string): BrokerAddress {
@@ -30,10 +30,10 @@ export function parseUrl(text: string): BrokerAddress {
   if (protocol.startsWith('mqtt') && !(url.search === '' && /^\/?$/.test(url.pathname))) {
     throw new Error('must end after the port: only ws:// and wss:// have a path')
   }
-  const [username, password] = [decode(url.username), decode(url.password)]
+  const [username, password] = [decodedPart(url.username), decodedPart(url.password)]
   return {
     protocol,
-    host: url.hostname.replace(/^\[|\]$/g, ''),
+    host: unbracketed(url.hostname),
     port: url.port === '' ? PORTS[protocol] : Number(url.port),
     path: `${url.pathname === '' ? '/' : url.pathname}${url.search}`,
     ...(username === '' ? {} : { username }),
@@ -47,18 +47,5 @@ export function usesTls({ protocol }: BrokerAddress): boolean {
 
 /** Whether two URLs are of one host. Its listeners on several ports are those of one broker to this. */
 export function isSameHost(one: string, other: string): boolean {
-  return hostOf(one) === hostOf(other)
-}
-
-function hostOf(url: string): string {
-  const host = parseUrl(url).host.toLowerCase()
-  return LOOPBACK.has(host) ? 'localhost' : host
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new Error('has a % in its user or password that begins no % code: write %25')
-  }
+  return comparableHost(parseUrl(one).host) === comparableHost(parseUrl(other).host)
 }

@@ -4,6 +4,7 @@ import { reasonOf } from '../../errors.ts'
 import type { Capabilities } from '../../types.ts'
 import { isSet, problemOf } from '../common/checks.ts'
 import { checkTls } from '../common/tls.ts'
+import { checkSaidOnce, checkUrlTls } from '../common/url.ts'
 import { isSameHost, parseUrl, usesTls } from './address.ts'
 import { filterProblem, mayMatch, shareProblem } from './filters.ts'
 import { DEFAULT_SESSION_EXPIRY, type MqttOptions } from './options.ts'
@@ -49,22 +50,13 @@ function* checkUrl(options: MqttOptions): Iterable<OptionIssue> {
     yield { path: 'url', message: reasonOf(error) }
     return
   }
-  for (const [key, value] of Object.entries({ username, password })) {
-    if (value !== undefined && address[key as 'username' | 'password'] !== undefined) {
-      yield { path: key, message: 'stands in the url already: leave one of them out' }
-    }
-  }
+  yield* checkSaidOnce(options, address, ['username', 'password'])
   const hasUser = (username ?? address.username) !== undefined
   // MQTT-3.1.2-22
   if (version === '3.1.1' && !hasUser && (password ?? address.password) !== undefined) {
     yield { path: password === undefined ? 'url' : 'password', message: "needs a 'username' in 3.1.1" }
   }
-  if (usesTls(address) && tls === false) {
-    yield { path: 'tls', message: 'the url says TLS: write mqtt:// or ws:// to go without' }
-  }
-  if (!usesTls(address) && tls !== undefined && tls !== false) {
-    yield { path: 'tls', message: 'the url says no TLS: write mqtts:// or wss://' }
-  }
+  yield* checkUrlTls(tls, usesTls(address), ['mqtt:// or ws://', 'mqtts:// or wss://'])
 }
 
 function* checkVersion(options: MqttOptions): Iterable<OptionIssue> {

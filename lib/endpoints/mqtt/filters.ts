@@ -1,4 +1,5 @@
 /** Floor 3. Topic filters: what may be subscribed to, and whether a topic comes in by one. */
+import { fixedEnds } from '../common/template.ts'
 import { textProblem } from './text.ts'
 
 /**
@@ -35,12 +36,11 @@ export function matches(filter: string, topic: string): boolean {
 
 /** Whether what a template of topics makes may come in by a filter: what it begins and ends with decides. */
 export function mayMatch(filter: string, template: string): boolean {
-  const first = template.search(/[{}]/)
-  if (first === -1) return matches(filter, template)
-  const begin = template.slice(0, first)
+  const ends = fixedEnds(template)
+  if (ends === undefined) return matches(filter, template)
+  const { begin, end } = ends
   const fixed = /^[^+#]*/.exec(filter)?.[0] ?? ''
   if (!begin.startsWith(fixed) && !fixed.startsWith(begin)) return false
-  const end = template.slice(Math.max(template.lastIndexOf('{'), template.lastIndexOf('}')) + 1)
   const fixedEnd = filter.includes('#') ? '' : (/[^+]*$/.exec(filter)?.[0] ?? '')
   return end.endsWith(fixedEnd) || fixedEnd.endsWith(end)
 }

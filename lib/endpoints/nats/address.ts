@@ -1,4 +1,5 @@
 /** Floor 3. Where a NATS server is, as people write it. No error here repeats the text: it may hold a password. */
+import { decodedPart, unbracketed } from '../common/url.ts'
 
 export const DEFAULT_PORT = 4222
 const FORM = 'write nats://user:password@host:4222, or tls:// for TLS'
@@ -32,9 +33,9 @@ export function parseAddress(text: string): Address {
       'must end after the port: write other settings as options beside it; /, ? and # are %2F, %3F and %23',
     )
   }
-  const [username, password] = [decode(url.username), decode(url.password)]
+  const [username, password] = [decodedPart(url.username), decodedPart(url.password)]
   return {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
+    host: unbracketed(url.hostname),
     port: url.port === '' ? DEFAULT_PORT : Number(url.port),
     tls: scheme === 'tls',
     ...(username === '' ? {} : password === '' ? { token: username } : { username, password }),
@@ -44,12 +45,4 @@ export function parseAddress(text: string): Address {
 /** `host:port`, as errors and logs name it. */
 export function nameOf({ host, port }: Pick<Address, 'host' | 'port'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new Error('has a % in its user or password that begins no % code: write %25')
-  }
 }

@@ -3,11 +3,11 @@ import type { OptionIssue } from '../../endpoint.ts'
 import { reasonOf } from '../../errors.ts'
 import { checkExclusions, type Exclusion } from '../common/checks.ts'
 import { checkTls } from '../common/tls.ts'
-import { type Address, nameOf, parseAddress } from './address.ts'
+import { serverName } from '../common/url.ts'
+import { type Address, parseAddress } from './address.ts'
 import type { ServerOptions } from './options.ts'
 
 const DEFAULT_SERVER = 'nats://127.0.0.1:4222'
-const LOOPBACK = new Set(['localhost', '::1', '127.0.0.1'])
 
 const ONE_WAY = 'there is one way to log in'
 const EXCLUSIONS: readonly Exclusion<keyof ServerOptions>[] = [
@@ -62,11 +62,7 @@ export function isSameServer(one: ServerOptions, other: ServerOptions): boolean 
 function namesOf(options: ServerOptions): ReadonlySet<string> {
   let names = known.get(options)
   if (names === undefined) {
-    const places = serversOf(options).map(({ host, port }) => {
-      const lower = host.toLowerCase()
-      return nameOf({ host: LOOPBACK.has(lower) ? '127.0.0.1' : lower, port })
-    })
-    names = new Set(places)
+    names = new Set(serversOf(options).map(serverName))
     known.set(options, names)
   }
   return names

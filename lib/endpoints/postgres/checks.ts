@@ -2,7 +2,9 @@
 import type { OptionIssue } from '../../endpoint.ts'
 import type { Capabilities } from '../../types.ts'
 import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
+import { mayGive } from '../common/template.ts'
 import { checkTls } from '../common/tls.ts'
+import { checkSaidOnce } from '../common/url.ts'
 import { nameProblem, parseTable } from './names.ts'
 import { type ColumnOptions, columnsOf, type PostgresOptions } from './options.ts'
 import { isSamePlace, parseUrl, placeOf } from './place.ts'
@@ -71,11 +73,7 @@ function* checkServer(options: PostgresOptions): Iterable<OptionIssue> {
       })
       return
     }
-    for (const key of ['username', 'password', 'database'] as const) {
-      if (options[key] !== undefined && parsed[key] !== undefined) {
-        yield { path: key, message: 'stands in the url already: leave one of them out' }
-      }
-    }
+    yield* checkSaidOnce(options, parsed, ['username', 'password', 'database'])
     if (parsed.tls !== undefined && tls !== undefined && parsed.tls !== (tls !== false)) {
       yield { path: 'tls', message: 'the url says otherwise: leave one of them out' }
     }
@@ -144,14 +142,8 @@ function mayHear(options: PostgresOptions, sender: PostgresOptions): boolean {
   const { outbox } = options
   if (outbox !== undefined) return sender.table !== undefined && fullName(sender.table) === fullName(outbox)
   if (!notifies(sender)) return false
-  const { topic = sender.channel ?? '' } = sender
-  const channels = channelsOf(options)
-  if (sender.topic === undefined || !/[{}]/.test(topic)) return channels.includes(topic)
-  // Where data chooses the channel, what it begins and ends with decides.
-  const begin = topic.slice(0, topic.search(/[{}]/))
-  const end = topic.slice(Math.max(topic.lastIndexOf('{'), topic.lastIndexOf('}')) + 1)
-  const shortest = begin.length + end.length
-  return channels.some((each) => each.length > shortest && each.startsWith(begin) && each.endsWith(end))
+  const { topic, channel } = sender
+  return channelsOf(options).some((each) => (topic === undefined ? each === channel : mayGive(topic, each)))
 }
 
 /** A table without a schema is in `public`, as far as one can tell from here. */

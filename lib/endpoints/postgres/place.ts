@@ -1,4 +1,5 @@
 /** Floor 3. Where a server is, as people write it. No error here repeats the text: it may hold a password. */
+import { decodedPart, DEFAULT_HOST, serverName, unbracketed } from '../common/url.ts'
 import type { ServerOptions } from './options.ts'
 
 export interface Place {
@@ -12,9 +13,7 @@ export interface Place {
   readonly tls: boolean
 }
 
-const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 5432
-const LOOPBACK = new Set(['localhost', '::1', DEFAULT_HOST])
 
 const FORM = 'write postgres://user:password@host:5432/database'
 /** Both ends of libpq's scale are clear; what lies between encrypts without knowing with whom, which is not done here. */
@@ -42,23 +41,15 @@ export function parseUrl(text: string): Partial<Place> & { readonly tls?: boolea
   if (Object.keys(others).length > 0 || url.hash !== '') {
     throw new Error('may have no parameter but sslmode: write other settings as options beside it; # is %23')
   }
-  const [username, password] = [decode(url.username), decode(url.password)]
-  const database = decode(url.pathname.replace(/^\//, ''))
+  const [username, password] = [decodedPart(url.username), decodedPart(url.password)]
+  const database = decodedPart(url.pathname.replace(/^\//, ''))
   return {
-    ...(url.hostname === '' ? {} : { host: decode(url.hostname.replace(/^\[|\]$/g, '')) }),
+    ...(url.hostname === '' ? {} : { host: unbracketed(decodedPart(url.hostname)) }),
     ...(url.port === '' ? {} : { port: Number(url.port) }),
     ...(username === '' ? {} : { username }),
     ...(password === '' ? {} : { password }),
     ...(database === '' ? {} : { database }),
     ...(tls === undefined ? {} : { tls }),
-  }
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new Error('has a % that begins no % code: write %25')
   }
 }
 
@@ -79,10 +70,5 @@ export function placeOf(options: ServerOptions): Place {
 /** Whether they are at one database of one server. A name and an address of a server are two servers to this. */
 export function isSamePlace(one: ServerOptions, other: ServerOptions): boolean {
   const [here, there] = [placeOf(one), placeOf(other)]
-  return nameOf(here) === nameOf(there) && here.database === there.database
-}
-
-function nameOf({ host, port }: Place): string {
-  const lower = host.toLowerCase()
-  return `${LOOPBACK.has(lower) ? DEFAULT_HOST : lower}:${port}`
+  return serverName(here) === serverName(there) && here.database === there.database
 }

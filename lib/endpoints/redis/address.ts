@@ -1,4 +1,5 @@
 /** Floor 3. Where a server is, as people write it. No error here repeats the text: it may hold a password. */
+import { decodedPart, unbracketed } from '../common/url.ts'
 
 export interface Address {
   readonly host: string
@@ -33,7 +34,7 @@ export function parseUrl(text: string): ParsedUrl {
   }
   const [, db] = /^\/?(\d*)$/.exec(url.pathname) ?? []
   if (db === undefined) throw new Error("may have only the database's number after the host: redis://host:6379/0")
-  const [username, password] = [decode(url.username), decode(url.password)]
+  const [username, password] = [decodedPart(url.username), decodedPart(url.password)]
   return {
     tls: scheme === 'rediss',
     ...(url.hostname === '' ? {} : { host: unbracketed(url.hostname) }),
@@ -53,16 +54,4 @@ export function parseAddress(text: string, defaultPort: number): Address {
   if (!isAddress) throw new Error('names no server: write host:port')
   const url = new URL(`redis://${text}`)
   return { host: unbracketed(url.hostname), port: url.port === '' ? defaultPort : Number(url.port) }
-}
-
-function unbracketed(host: string): string {
-  return host.replace(/^\[|\]$/g, '')
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new Error('has a % in its user or password that begins no % code: write %25')
-  }
 }

@@ -4,6 +4,7 @@ import { reasonOf } from '../../errors.ts'
 import { parseAddress, parseUrl } from './address.ts'
 import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
 import { checkTls } from '../common/tls.ts'
+import { checkSaidOnce, checkUrlTls } from '../common/url.ts'
 import type { ServerOptions } from './options.ts'
 
 /** Each of these says which server it is; the others say how to reach the one of url, host and port. */
@@ -42,7 +43,8 @@ function* checkPlace(options: ServerOptions): Iterable<OptionIssue> {
   yield* checkTls('sentinel', sentinel?.tls)
 }
 
-function* checkUrl(url: string, { username, password, db, tls }: ServerOptions): Iterable<OptionIssue> {
+function* checkUrl(url: string, options: ServerOptions): Iterable<OptionIssue> {
+  const { username, password, tls } = options
   let parsed
   try {
     parsed = parseUrl(url)
@@ -50,15 +52,9 @@ function* checkUrl(url: string, { username, password, db, tls }: ServerOptions):
     yield { path: 'url', message: reasonOf(error) }
     return
   }
-  for (const [key, value] of Object.entries({ username, password, db })) {
-    const isTwice = value !== undefined && parsed[key as 'username' | 'password' | 'db'] !== undefined
-    if (isTwice) yield { path: key, message: `stands in the url already: leave one of them out` }
-  }
+  yield* checkSaidOnce(options, parsed, ['username', 'password', 'db'])
   if ((username ?? parsed.username) !== undefined && (password ?? parsed.password) === undefined) {
     yield { path: username === undefined ? 'url' : 'username', message: "needs a 'password'" }
   }
-  if (parsed.tls && tls === false) yield { path: 'tls', message: 'the url says TLS: write redis:// to go without' }
-  if (!parsed.tls && tls !== undefined && tls !== false) {
-    yield { path: 'tls', message: 'the url says no TLS: write rediss://' }
-  }
+  yield* checkUrlTls(tls, parsed.tls, ['redis://', 'rediss://'])
 }

@@ -1,10 +1,9 @@
 /** Floor 3. Whether two endpoints of Redis are at one server, as far as their options tell. */
+import { DEFAULT_HOST, serverName } from '../common/url.ts'
 import { parseAddress, parseUrl } from './address.ts'
 import type { ServerOptions } from './options.ts'
 
-const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 6379
-const LOOPBACK = new Set(['localhost', '::1', DEFAULT_HOST])
 
 export interface Place {
   /** Each names the server; those of two endpoints of one server have one in common. No password is in them. */
@@ -42,16 +41,10 @@ function read({ url, host, port, db = 0, connection, cluster, sentinel }: Server
     return { names: new Set(sentinel.nodes.map((node) => `${sentinel.name} of ${addressOf(node, 26_379)}`)), db }
   }
   const parsed = url === undefined ? { host, port, db } : parseUrl(url)
-  const name = nameOf(parsed.host ?? DEFAULT_HOST, parsed.port ?? DEFAULT_PORT)
+  const name = serverName({ host: parsed.host ?? DEFAULT_HOST, port: parsed.port ?? DEFAULT_PORT })
   return { names: new Set([name]), db: parsed.db ?? db }
 }
 
 function addressOf(text: string, defaultPort: number): string {
-  const { host, port } = parseAddress(text, defaultPort)
-  return nameOf(host, port)
-}
-
-function nameOf(host: string, port: number): string {
-  const lower = host.toLowerCase()
-  return `${LOOPBACK.has(lower) ? DEFAULT_HOST : lower}:${port}`
+  return serverName(parseAddress(text, defaultPort))
 }

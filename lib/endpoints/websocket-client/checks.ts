@@ -4,6 +4,7 @@ import type { OptionIssue } from '../../endpoint.ts'
 import type { Capabilities } from '../../types.ts'
 import { checkExclusions } from '../common/checks.ts'
 import { checkTls } from '../common/tls.ts'
+import { checkUrlTls, serverName, unbracketed } from '../common/url.ts'
 import type { WebSocketClientOptions } from './options.ts'
 
 /** The handshake's own: RFC 6455 section 4.1. */
@@ -27,12 +28,7 @@ function* checkUrl({ url, tls }: WebSocketClientOptions): Iterable<OptionIssue> 
     yield { path: 'url', message: 'is no address of a WebSocket server: write ws://host:port/path, or wss:// for TLS' }
   } else if (parsed.hash !== '') {
     yield { path: 'url', message: "has a fragment ('#…'), which no server gets to see" }
-  } else if (tls !== undefined && (parsed.protocol === 'wss:') !== (tls !== false)) {
-    yield {
-      path: 'tls',
-      message: tls === false ? 'the url says TLS: write ws:// to go without' : 'the url says no TLS: write wss://',
-    }
-  }
+  } else yield* checkUrlTls(tls, parsed.protocol === 'wss:', ['ws://', 'wss://'])
 }
 
 function* checkHeaders(headers: Readonly<Record<string, string>>): Iterable<OptionIssue> {
@@ -62,6 +58,7 @@ export function hears({ url }: WebSocketClientOptions, sender: WebSocketClientOp
 }
 
 function placeOf(url: string): string {
-  const { host, pathname } = new URL(url)
-  return `${host}${pathname}`
+  const { protocol, hostname, port, pathname } = new URL(url)
+  const standard = protocol === 'wss:' ? 443 : 80
+  return `${serverName({ host: unbracketed(hostname), port: port === '' ? standard : Number(port) })}${pathname}`
 }

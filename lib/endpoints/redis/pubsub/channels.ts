@@ -1,4 +1,5 @@
 /** Floor 3. Which channels an endpoint subscribes to and publishes to, and who hears whom by them. */
+import { fixedEnds, mayGive } from '../../common/template.ts'
 import { isSameServer } from '../place.ts'
 import { literalPrefix, matches } from './glob.ts'
 import type { RedisOptions } from './options.ts'
@@ -22,14 +23,13 @@ export function hears(options: RedisOptions, sender: RedisOptions): boolean {
 export function mayHear(options: RedisOptions, sender: RedisOptions): boolean {
   const { channels, patterns } = subscriptionsOf(options)
   const { topic, channel } = sender
-  if (topic === undefined || !/[{}]/.test(topic)) {
+  const ends = topic === undefined ? undefined : fixedEnds(topic)
+  if (topic === undefined || ends === undefined) {
     const published = topic ?? channel
     if (published === undefined) return false
     return channels.includes(published) || patterns.some((pattern) => matches(pattern, published))
   }
-  const begin = topic.slice(0, topic.search(/[{}]/))
-  const end = topic.slice(Math.max(topic.lastIndexOf('{'), topic.lastIndexOf('}')) + 1)
-  const shortest = begin.length + end.length
-  if (channels.some((each) => each.length > shortest && each.startsWith(begin) && each.endsWith(end))) return true
+  if (channels.some((each) => mayGive(topic, each))) return true
+  const { begin } = ends
   return patterns.map(literalPrefix).some((prefix) => prefix.startsWith(begin) || begin.startsWith(prefix))
 }

@@ -2,6 +2,7 @@
 import type { OptionIssue } from '../../../endpoint.ts'
 import type { Capabilities } from '../../../types.ts'
 import { checkExclusions, type Exclusion, problemOf } from '../../common/checks.ts'
+import { mayGive } from '../../common/template.ts'
 import { checkServer } from '../checks.ts'
 import { isSameServer, placeOf } from '../place.ts'
 import type { StreamOptions } from './options.ts'
@@ -81,13 +82,8 @@ export function hears(options: StreamOptions, sender: StreamOptions): boolean {
   return here.db === there.db && isSameServer(options, sender) && mayHear(options, sender)
 }
 
-/** The same for two at one server. Where data chooses the stream, what it begins and ends with decides. */
+/** The same for two at one server. */
 function mayHear(options: StreamOptions, sender: StreamOptions): boolean {
   const { topic, stream } = sender
-  const streams = streamsOf(options)
-  if (topic === undefined || !/[{}]/.test(topic)) return streams.some((each) => each === (topic ?? stream))
-  const begin = topic.slice(0, topic.search(/[{}]/))
-  const end = topic.slice(Math.max(topic.lastIndexOf('{'), topic.lastIndexOf('}')) + 1)
-  const shortest = begin.length + end.length
-  return streams.some((each) => each.length > shortest && each.startsWith(begin) && each.endsWith(end))
+  return streamsOf(options).some((each) => (topic === undefined ? each === stream : mayGive(topic, each)))
 }
