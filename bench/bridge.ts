@@ -38,7 +38,7 @@ const HEAD = [
 export const pairs: ReadonlyMap<string, Pair> = new Map(
   kinds.flatMap((from) =>
     kinds
-      .filter((to) => to.isSafe === from.isSafe)
+      .filter((to) => from.isSource !== false && to.isSafe === from.isSafe)
       .map((to): [string, Pair] => [`${from.name}:${to.name}`, { from, to }]),
   ),
 )

@@ -34,6 +34,8 @@ export interface Kind {
   readonly title: string
   /** Acknowledges and confirms; the others lose what nobody takes from them at once. */
   readonly isSafe: boolean
+  /** False for what is a target alone. */
+  readonly isSource?: false
   /** The program that it needs, where it needs one. */
   readonly program?: string
   open(): Promise<Broker>

@@ -1,0 +1,44 @@
+/** NATS JetStream: a durable pull consumer, and publishing that waits for the server's word. */
+import { jetstream } from '@nats-io/jetstream'
+import { connect, headers } from '@nats-io/transport-node'
+
+export async function openSource({ url, stream, durable }, window, onMessages) {
+  const connection = await connect({ servers: url, maxReconnectAttempts: -1 })
+  const consumer = await jetstream(connection).consumers.get(stream, durable)
+  const acknowledge = (messages) => {
+    for (const { message } of messages) message.ack()
+  }
+  // What comes in by one read of the socket goes on together.
+  let waiting = []
+  const flush = () => {
+    const messages = waiting
+    waiting = []
+    return onMessages(messages, acknowledge)
+  }
+  const read = async () => {
+    for await (const message of await consumer.consume({ max_messages: window })) {
+      const { data, headers: block } = message
+      waiting.push({ message, payload: data, id: block?.get('Nats-Msg-Id'), key: block?.get('araldo-key') })
+      if (waiting.length >= window / 2 || message.info.pending === 0) await flush()
+    }
+  }
+  void read()
+}
+
+export async function openTarget({ url, stream }) {
+  const connection = await connect({ servers: url, maxReconnectAttempts: -1 })
+  const js = jetstream(connection)
+  return {
+    send: (messages) =>
+      Promise.all(
+        messages.map(({ payload, id, key }) => {
+          const options = { msgID: id }
+          if (key) {
+            options.headers = headers()
+            options.headers.set('araldo-key', key)
+          }
+          return js.publish(stream, payload, options)
+        }),
+      ),
+  }
+}
