@@ -8,10 +8,18 @@ export async function openTarget({ url }) {
   const pool = new Pool(origin, { connections: CONNECTIONS })
   const post = async ({ payload, id, key }) => {
     const headers = { 'content-type': 'application/json', 'araldo-id': id }
-    if (key) headers['araldo-key'] = key
+    if (key !== undefined) headers['araldo-key'] = key
     const { statusCode, body } = await pool.request({ method: 'POST', path, headers, body: payload })
     await body.dump()
     if (statusCode >= 300) throw new Error(`answered with ${statusCode}`)
   }
-  return { send: (messages) => Promise.all(messages.map(post)) }
+  // In order by the key; without one, one after the other.
+  const last = new Map()
+  const postInOrder = (message) => {
+    const key = message.key ?? ''
+    const posting = last.has(key) ? last.get(key).then(() => post(message)) : post(message)
+    last.set(key, posting)
+    return posting.finally(() => last.get(key) === posting && last.delete(key))
+  }
+  return { send: (messages) => Promise.all(messages.map(postInOrder)) }
 }

@@ -13,16 +13,14 @@ export async function openSource({ url, stream, durable }, window, onMessages) {
   const flush = () => {
     const messages = waiting
     waiting = []
-    return onMessages(messages, acknowledge)
+    void onMessages(messages, acknowledge)
   }
-  const read = async () => {
-    for await (const message of await consumer.consume({ max_messages: window })) {
-      const { data, headers: block } = message
-      waiting.push({ message, payload: data, id: block?.get('Nats-Msg-Id'), key: block?.get('araldo-key') })
-      if (waiting.length >= window / 2 || message.info.pending === 0) await flush()
-    }
+  const callback = (message) => {
+    if (waiting.length === 0) setImmediate(flush)
+    const { data, headers: block } = message
+    waiting.push({ message, payload: data, id: block?.get('Nats-Msg-Id'), key: block?.get('araldo-key') || undefined })
   }
-  void read()
+  await consumer.consume({ max_messages: window, callback })
 }
 
 export async function openTarget({ url, stream }) {
@@ -33,7 +31,7 @@ export async function openTarget({ url, stream }) {
       Promise.all(
         messages.map(({ payload, id, key }) => {
           const options = { msgID: id }
-          if (key) {
+          if (key !== undefined) {
             options.headers = headers()
             options.headers.set('araldo-key', key)
           }
