@@ -86,7 +86,13 @@ export async function measureOne(
   const source = await (brokers.get(from) as Broker).source(`from-${number}`, options.keys)
   const target = await (brokers.get(to) as Broker).target(`to-${number}`)
   const bridge = { from, to, source, target, concurrency: options.concurrency }
-  return from.isSafe ? measureBacklog(relay, bridge, options) : measureStream(relay, bridge, options)
+  const share = Math.min(from.share ?? 1, to.share ?? 1)
+  const amounts = {
+    warmUp: Math.ceil(options.warmUp * share),
+    messages: Math.ceil(options.messages * share),
+    rate: options.rate,
+  }
+  return from.isSafe ? measureBacklog(relay, bridge, amounts) : measureStream(relay, bridge, amounts)
 }
 
 function titleOf({ from, to }: Pair): string {

@@ -1,4 +1,7 @@
-/** HTTP: a server that answers each POST with 204. Only a target: who sends to a relay waits for its answer. */
+/**
+ * HTTP: a server that answers each POST with 204. Only a target: who sends to a relay waits for its answer.
+ * Messages without a key go one by one, which takes long.
+ */
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -33,4 +36,4 @@ async function open(): Promise<Broker> {
   }
 }
 
-export const http: Kind = { name: 'http', title: 'HTTP (POST)', isSafe: true, isSource: false, open }
+export const http: Kind = { name: 'http', title: 'HTTP (POST)', isSafe: true, isSource: false, share: 0.1, open }

@@ -36,6 +36,8 @@ export interface Kind {
   readonly isSafe: boolean
   /** False for what is a target alone. */
   readonly isSource?: false
+  /** The part of the messages that it is measured with; all of them if left out. */
+  readonly share?: number
   /** The program that it needs, where it needs one. */
   readonly program?: string
   open(): Promise<Broker>
