@@ -18,7 +18,8 @@ export async function openSource({ url, stream, durable }, window, onMessages) {
   const callback = (message) => {
     if (waiting.length === 0) setImmediate(flush)
     const { data, headers: block } = message
-    waiting.push({ message, payload: data, id: block?.get('Nats-Msg-Id'), key: block?.get('araldo-key') || undefined })
+    const key = block?.has('araldo-key') === true ? block.get('araldo-key') : undefined
+    waiting.push({ message, payload: data, id: block?.get('Nats-Msg-Id'), key })
   }
   await consumer.consume({ max_messages: window, callback })
 }
