@@ -20,6 +20,7 @@ import {
 } from 'mqtt'
 import { quote } from '../../config/words.ts'
 import { within } from '../../deadline.ts'
+import { PacketLengths } from './packets.ts'
 import { disconnection } from './reasons.ts'
 
 /** The broker must have said something so long after a PINGREQ (milliseconds). */
@@ -65,11 +66,15 @@ export class Connection {
   #refuse: ((error: Error) => void) | undefined
   #isOver = false
   #pingTimer: NodeJS.Timeout | undefined
+  /** Of a broker that was told how large a packet may be: one of MQTT 5. */
+  readonly #lengths: PacketLengths | undefined
   /** Acknowledgements of this turn of the event loop: they leave by one write. */
   #acks: number[] = []
 
   constructor(init: ConnectionInit) {
     this.#init = init
+    const { maximumPacketSize } = init.options.properties ?? {}
+    if (maximumPacketSize !== undefined) this.#lengths = new PacketLengths(maximumPacketSize)
   }
 
   /** @throws Error in the broker's words, or the system's. */
@@ -105,6 +110,8 @@ export class Connection {
       // MQTT.js tells nobody of those without a code: a WebSocket's.
       client.stream.on('error', this.#fail)
       client.stream.on('drain', this.#init.onDrain)
+      // Before MQTT.js, which reads it.
+      client.stream.prependListener('data', this.#onData)
     })
     this.#refuse = undefined
   }
@@ -189,6 +196,13 @@ export class Connection {
     packet.qos = 0
     // No alias was allowed (MQTT 5, section 3.3.2.3.4): MQTT.js ends the connection over one.
     if (!this.#isOver && packet.topic !== '') this.#init.onPublish(packet, qos)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const size = this.#isOver ? undefined : this.#lengths?.look(chunk)
+    if (size === undefined) return
+    this.#fail(new Error(`the broker sends a packet of ${size} bytes, more than 'max-packet-size'`))
+    this.#client?.stream.destroy()
   }
 
   readonly #onSend = ({ cmd }: Packet): void => {
