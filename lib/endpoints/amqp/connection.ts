@@ -9,6 +9,7 @@ import { within } from '../../deadline.ts'
 import { tlsOptions } from '../common/tls.ts'
 import { addressOf, loginOf } from './address.ts'
 import { type FrameReader, guard } from './frames.ts'
+import { listenFromTheBeginning } from './library.ts'
 import type { ServerOptions } from './options.ts'
 import { plainError } from './reasons.ts'
 
@@ -62,6 +63,7 @@ export class Connection {
       vhost: encodeURIComponent(vhost),
       heartbeat: Math.ceil(options.heartbeat / 1_000),
     }
+    listenFromTheBeginning()
     let model: ChannelModel
     try {
       model = await connect(place, socketOptions)

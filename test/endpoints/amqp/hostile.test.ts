@@ -93,3 +93,27 @@ test('a broker that delivers without waiting for acknowledgements costs the conn
   await until(() => /more than 10 messages/.test(endpoint.reason ?? ''), { interval: 1 })
   assert.ok(incoming.length >= 20)
 })
+
+const OPEN_OK = method(0, 10, 41, short(''))
+
+for (const [what, frames] of Object.entries({
+  'the same answer again': [OPEN_OK],
+  'a frame of a channel that is not open': [method(77, 60, 11)],
+  'what is no frame': [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  'a method that there is none of': [method(0, 99, 99)],
+  'the end of the connection': [method(0, 10, 50, u16(530), short('NOT_ALLOWED'), u16(0), u16(0))],
+})) {
+  test(`${what} behind the answer that lets it in costs the connection, and nothing else`, async (t) => {
+    let connections = 0
+    const port = await startAmqpLiar(t, () => {}, {
+      '10.40': () => {
+        connections++
+        return Buffer.concat([OPEN_OK, ...frames])
+      },
+    })
+    const { endpoint, close } = await startAmqp(t, { port, queue: 'orders' }, { mayBeDown: true })
+    // It comes again: nothing is stuck.
+    await until(() => connections > 1 && endpoint.state === 'down', { timeout: 10_000, interval: 1 })
+    await close()
+  })
+}
