@@ -4,8 +4,10 @@
  * amqplib's heartbeats notice a broker that is silent. Whoever holds the connection learns of its end by one call,
  * whatever it ended by. What it says after that is heard by nobody.
  */
+import type { Socket } from 'node:net'
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, credentials, type SocketOptions } from 'amqplib'
 import { within } from '../../deadline.ts'
+import { Cork } from '../common/cork.ts'
 import { tlsOptions } from '../common/tls.ts'
 import { addressOf, loginOf } from './address.ts'
 import { type FrameReader, guard } from './frames.ts'
@@ -73,6 +75,7 @@ export class Connection {
     guard(model.connection as unknown as FrameReader)
     model.on('error', this.#onError)
     model.on('close', this.#onError)
+    corkWrites(model)
     this.#model = model
     if (signal.aborted) throw new Error('closed')
   }
@@ -141,6 +144,21 @@ export class Connection {
 
   readonly #onError = (error?: Error): void => {
     if (!this.#isClosing) this.fail(error ?? new Error('the broker closed the connection'))
+  }
+}
+
+/**
+ * amqplib gathers what a turn of the event loop sends, and then writes each frame on its own: they leave by one write.
+ * Its types do not have the socket.
+ */
+function corkWrites({ connection }: ChannelModel): void {
+  const { stream } = connection as typeof connection & { readonly stream?: Socket }
+  if (stream === undefined) return
+  const cork = new Cork()
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
+  stream.write = (...args: unknown[]) => {
+    cork.hold(stream)
+    return write(...args)
   }
 }
 

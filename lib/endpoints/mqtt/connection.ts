@@ -147,7 +147,8 @@ export class Connection {
   /** PUBACK for a message of QoS 1, PUBREC for one of QoS 2. */
   acknowledge(id: number, qos: number): void {
     if (this.#isOver) return
-    if (this.#acks.length === 0) process.nextTick(this.#writeAcks)
+    // MQTT.js handles each packet in a tick of its own: only the turn's end has all of them.
+    if (this.#acks.length === 0) setImmediate(this.#writeAcks)
     // The two bytes of a success need no reason code. Source: MQTT 5, sections 3.4.2.1 and 3.5.2.1.
     this.#acks.push(qos === 1 ? PUBACK : PUBREC, 2, id >> 8, id & 0xff)
   }

@@ -1,14 +1,16 @@
 /**
- * What a message is beside its payload, through each type of endpoint: from a relay to a broker (or a server), and from
- * there back to the relay. The pages of the connectors say what is carried; here it is held against what arrives.
+ * Each type of endpoint, from a relay to a broker (or a server) and from there back to the relay: what of a message beside
+ * its payload arrives, which the pages of the connectors say, and that many messages leave by few writes.
  */
 import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { builtinEndpoints } from '../../lib/endpoints/index.ts'
 import type { Message } from '../../lib/message.ts'
 import araldo from '../../lib/plugin.ts'
 import { type Brokers, needBrokers, startBrokers } from '../interop/brokers.ts'
+import type { TestEndpoint } from '../support/core.ts'
 import { freePort } from '../support/port.ts'
 import { configOf, testType } from '../support/relay.ts'
 import { until } from '../support/wait.ts'
@@ -135,12 +137,30 @@ const WAYS: Readonly<Record<string, Way>> = {
 /** They are no other end than the application's. */
 const WITHIN = ['endpoint-app', 'endpoint-mock']
 
-describe('what a message is beside its payload', { skip: needBrokers }, () => {
+/** Each call is one system call, or one record of TLS. Node's own types do not have it. */
+const sockets = Socket.prototype as Socket & { _writeGeneric(...args: unknown[]): unknown }
+
+/** How often was written, by the port at the other end, until it is called off. */
+function countWrites(): { readonly counts: Map<number, number>; readonly end: () => void } {
+  const counts = new Map<number, number>()
+  const original = sockets._writeGeneric
+  sockets._writeGeneric = function counted(this: Socket, ...args) {
+    const port = this.remotePort ?? 0
+    counts.set(port, (counts.get(port) ?? 0) + 1)
+    return original.apply(this, args)
+  }
+  return { counts, end: () => void (sockets._writeGeneric = original) }
+}
+
+describe('a message through each type of endpoint', { skip: needBrokers }, () => {
   let fastify: FastifyInstance
+  let places: Places
+  let source: TestEndpoint
   const arrived = new Map<string, Message>()
+  const counts = new Map<string, number>()
 
   before(async () => {
-    const places = { ...(await startBrokers()), port: await freePort() }
+    places = { ...(await startBrokers()), port: await freePort() }
     const endpoints: Record<string, { id: string }> = { made: { id: 'endpoint-test' }, seen: { id: 'endpoint-app' } }
     const routes: Record<string, unknown[]> = { made: [] }
     for (const [name, { type, options, back }] of Object.entries(WAYS)) {
@@ -154,10 +174,15 @@ describe('what a message is beside its payload', { skip: needBrokers }, () => {
     const config = configOf(endpoints, routes, { instance: 'here' })
     await fastify.register(araldo, { config, types: [type] })
     await fastify.listen({ port: places.port, host: '127.0.0.1' })
-    fastify.araldo.subscribe('seen', (message) => void arrived.set(message.source.replace(/-back$/, ''), message))
+    fastify.araldo.subscribe('seen', (message) => {
+      const name = message.source.replace(/-back$/, '')
+      counts.set(name, (counts.get(name) ?? 0) + 1)
+      if (!arrived.has(name)) arrived.set(name, message)
+    })
     const states = fastify.araldo.endpoints
     await until(() => [...states.values()].every(({ state }) => state === 'up'), { timeout: 30_000, message: 'all up' })
-    made.get('made')?.feed(SENT)
+    source = made.get('made') as TestEndpoint
+    source.feed(SENT)
   })
   after(() => fastify?.close())
 
@@ -179,6 +204,28 @@ describe('what a message is beside its payload', { skip: needBrokers }, () => {
       for (const own of ['araldo-id', 'araldo-key', 'araldo-time']) assert.equal(message.headers[own], undefined, own)
     })
   }
+
+  test('leaves with the others of its turn by few writes, and is acknowledged with them', async () => {
+    const count = 50
+    const { counts: writes, end } = countWrites()
+    const before = new Map(counts)
+    for (let number = 0; number < count; number++) {
+      source.feed({ payload: Buffer.from(`{"number":${number}}`), topic: SENT.topic })
+    }
+    for (const name of Object.keys(WAYS)) {
+      await until(() => (counts.get(name) ?? 0) - (before.get(name) ?? 0) === count, { message: `all by ${name}` })
+    }
+    end()
+    const { nats, rabbitmq, mosquitto, postgres, redis, pubSub, port: own } = places
+    // Two to four endpoints are at most of these: what is sent, and what is acknowledged.
+    for (const [name, { port }] of Object.entries({ nats, rabbitmq, mosquitto, postgres, redis, pubSub })) {
+      const there = writes.get(port) ?? 0
+      assert.ok(there > 0 && there < count, `${name}: ${there} writes for ${count} messages`)
+    }
+    const requests = Object.values(WAYS).filter(({ type }) => type === 'endpoint-http').length * count
+    const frames = (writes.get(own) ?? 0) - requests
+    assert.ok(frames > 0 && frames < count, `WebSocket: ${frames} writes for ${count} messages`)
+  })
 
   test('is looked at for each type that has another side', () => {
     const types = Object.values(WAYS).flatMap(({ type, back }) => [type].concat(back?.type ?? []))
