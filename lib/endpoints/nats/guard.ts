@@ -10,6 +10,12 @@ import type { NatsConnection } from '@nats-io/transport-node'
 const MAX_LINE = 1024 * 1024
 /** Bytes of a message with its headers: no server takes more. Source: nats-server, `MAX_PAYLOAD_MAX_SIZE`. */
 const MAX_MESSAGE = 64 * 1024 * 1024
+/**
+ * Within so many milliseconds so many PINGs have an answer, which costs a hundred times a PING where the server does not
+ * read it. Servers ask every two minutes.
+ */
+const PING_WINDOW = 10_000
+const MAX_PINGS = 1_000
 
 /** The library's parser, between two pieces of the stream. */
 interface Parser {
@@ -20,17 +26,34 @@ interface Parser {
   readonly ma?: { readonly size: number }
 }
 
+interface Protocol {
+  readonly parser: Parser
+  /** Answers a PING. */
+  processPing(): void
+}
+
 /** @param onBroken called once, at the first thing that is wrong: nothing more of the server is read. Must not throw. */
 export function guard(client: NatsConnection, onBroken: (error: Error) => void): void {
-  const { parser } = (client as unknown as { readonly protocol: { readonly parser: Parser } }).protocol
+  const { protocol } = client as unknown as { readonly protocol: Protocol }
+  const { parser } = protocol
   const parse = parser.parse.bind(parser)
+  const answerPing = protocol.processPing.bind(protocol)
   let isBroken = false
-  parser.parse = (bytes) => {
+  let [pings, since] = [0, 0]
+  const fail = (problem: string): void => {
     if (isBroken) return
-    const problem = problemOf(parser, parse, bytes)
-    if (problem === undefined) return
     isBroken = true
     onBroken(new Error(`the server sent ${problem}`))
+  }
+  parser.parse = (bytes) => {
+    const problem = isBroken ? undefined : problemOf(parser, parse, bytes)
+    if (problem !== undefined) fail(problem)
+  }
+  protocol.processPing = () => {
+    const now = performance.now()
+    if (now - since > PING_WINDOW) [pings, since] = [0, now]
+    if (++pings <= MAX_PINGS) answerPing()
+    else fail(`more than ${MAX_PINGS} PINGs in ${PING_WINDOW} ms`)
   }
 }
 

@@ -70,6 +70,15 @@ test('a line without an end is not read on', async (t) => {
   await until(() => sockets[0]?.destroyed === true)
 })
 
+test('PINGs without end, from a server that does not read the answers, cost the connection', async (t) => {
+  const { down, sockets } = await startTalking(t, (socket) => {
+    socket.pause()
+    flood(socket, Buffer.from('PING\r\n'.repeat(10_000)))
+  })
+  await down(/more than 1000 PINGs/)
+  await until(() => sockets[0]?.destroyed === true)
+})
+
 test('a server that requires TLS where none is configured is told of in words', async (t) => {
   const heard: string[] = []
   const port = await startLiar(t, (socket) => {
