@@ -182,7 +182,7 @@ describe('from each type of endpoint to each', { skip: needBrokers }, () => {
 
   /** Without what differs from run to run, and from size to size. */
   function generic(why: string): string {
-    return why.replace(/endpoint '[^']+'/, 'endpoint …').replace(/, this one has \d+$/, '')
+    return why.replace(/(endpoint|message) '[^']+'/g, '$1 …').replace(/, this one has \d+$/, '')
   }
 
   test('is refused when the config is loaded where more is asked for than the two can do', async () => {

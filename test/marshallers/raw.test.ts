@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { builtinMarshallers } from '../../lib/marshallers/index.ts'
 import { marshalRaw, raw } from '../../lib/marshallers/raw.ts'
 
 describe('marshal-raw', () => {
@@ -27,11 +26,4 @@ describe('marshal-raw', () => {
     assert.deepEqual(raw.encode('ü'), Buffer.from('ü'))
     for (const body of [undefined, null, 5, {}, [1]]) assert.throws(() => raw.encode(body), /only bytes and text/)
   })
-})
-
-it('the built-in marshallers are three', () => {
-  assert.deepEqual(
-    builtinMarshallers.map(({ id }) => id),
-    ['marshal-json', 'marshal-text', 'marshal-raw'],
-  )
 })
