@@ -2,7 +2,7 @@
 import type { OptionIssue } from '../../endpoint.ts'
 import { reasonOf } from '../../errors.ts'
 import type { Capabilities } from '../../types.ts'
-import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
+import { checkExclusions, checkHost, type Exclusion, isSet, problemOf } from '../common/checks.ts'
 import { mayGive } from '../common/template.ts'
 import { checkTls } from '../common/tls.ts'
 import { checkSaidOnce, checkUrlTls } from '../common/url.ts'
@@ -18,6 +18,7 @@ const RESERVED = /^amq\./
 /** Errors that the schema cannot say. */
 export function* check(options: AmqpOptions): Iterable<OptionIssue> {
   yield* checkExclusions(options, EXCLUSIONS)
+  yield* checkHost(options)
   yield* checkLogin(options)
   yield* checkTls('tls', options.tls)
   const { queue, topic, exchange } = options
@@ -127,11 +128,38 @@ export function hears(options: AmqpOptions, sender: AmqpOptions): boolean {
 }
 
 /** The same for two at one vhost. */
-function mayHear({ queue, declare }: AmqpOptions, { exchange = '', topic = '' }: AmqpOptions): boolean {
+function mayHear(listener: AmqpOptions, sender: AmqpOptions): boolean {
+  const { queue, declare } = listener
+  const { exchange = '', topic = '' } = sender
   if (queue === undefined) return false
   if (exchange !== '') {
     const bindings = typeof declare === 'object' ? (declare.bindings ?? []) : []
-    return bindings.some((binding) => binding.exchange === exchange)
+    const isTopic = [listener, sender].some((options) => declaresTopic(options, exchange))
+    return bindings.some(
+      (binding) => binding.exchange === exchange && (!isTopic || mayMatch(binding['routing-key'] ?? '', topic)),
+    )
   }
   return mayGive(topic, queue)
+}
+
+function declaresTopic({ declare }: AmqpOptions, exchange: string): boolean {
+  const exchanges = typeof declare === 'object' ? (declare.exchanges ?? []) : []
+  return exchanges.some(({ name, type }) => name === exchange && type === 'topic')
+}
+
+/** Whether a routing key that `topic` gives may match a binding, by the words before the first that can be any. */
+function mayMatch(binding: string, topic: string): boolean {
+  const words = binding.split('.')
+  const brace = topic.search(/[{}]/)
+  const given = (brace === -1 ? topic : topic.slice(0, brace)).split('.')
+  const isOpen = brace !== -1
+  // The last one goes on with what the data brings.
+  if (isOpen) given.pop()
+  for (const [index, word] of words.entries()) {
+    if (word === '#') return true
+    const other = given[index]
+    if (other === undefined) return isOpen
+    if (word !== '*' && word !== other) return false
+  }
+  return !isOpen && words.length === given.length
 }

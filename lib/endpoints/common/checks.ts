@@ -23,6 +23,11 @@ export function isSet<Options extends object>(options: Options, key: keyof Optio
   return options[key] !== undefined && options[key] !== false
 }
 
+/** A host that has its port with it: no name has a colon, and an IPv6 address more than one. */
+export function* checkHost({ host }: { readonly host?: string }): Iterable<OptionIssue> {
+  if (host !== undefined && /^[^:]*:[^:]*$/.test(host)) yield { path: 'host', message: "write the port into 'port'" }
+}
+
 /** What is wrong with an option, where its reader throws. */
 export function* problemOf(path: string, attempt: () => unknown): Iterable<OptionIssue> {
   try {

@@ -1,7 +1,7 @@
 /** Floor 3. What the schema cannot say of an endpoint of PostgreSQL, and what follows from its options. */
 import type { OptionIssue } from '../../endpoint.ts'
 import type { Capabilities } from '../../types.ts'
-import { checkExclusions, type Exclusion, isSet, problemOf } from '../common/checks.ts'
+import { checkExclusions, checkHost, type Exclusion, isSet, problemOf } from '../common/checks.ts'
 import { mayGive } from '../common/template.ts'
 import { checkTls } from '../common/tls.ts'
 import { checkSaidOnce } from '../common/url.ts'
@@ -44,6 +44,7 @@ export function notifies({ table, topic, channel }: PostgresOptions): boolean {
 export function* check(options: PostgresOptions): Iterable<OptionIssue> {
   yield* checkServer(options)
   yield* checkExclusions(options, EXCLUSIONS)
+  yield* checkHost(options)
   const { topic, outbox, table, create } = options
   for (const [key, other] of NEEDS) {
     if (isSet(options, key) && options[other] === undefined) yield { path: key, message: `needs '${other}' beside it` }

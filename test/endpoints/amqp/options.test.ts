@@ -45,6 +45,7 @@ describe('the options of endpoint-amqp', () => {
     await refuses({}, /needs 'queue' to read, or 'topic' or 'exchange'/)
     await refuses({ exchange: '' }, /needs 'topic': the default exchange takes the name of a queue/)
     await refuses({ topic: 'a', url: 'amqp://h', host: 'h' }, /excludes 'url'/)
+    await refuses({ topic: 'a', host: 'h:5672' }, /host.*write the port into 'port'/s)
     await refuses({ topic: 'a', url: 'amqp://u:p@h', username: 'v' }, /stands in the url already/)
     await refuses({ topic: 'a', url: 'amqp://u@h' }, /needs a 'password'/)
     await refuses({ topic: 'a', username: 'u' }, /needs a 'password'/)
@@ -102,5 +103,34 @@ describe('the options of endpoint-amqp', () => {
     const bound = { queue: 'q', declare: { bindings: [{ exchange: 'e' }] } }
     assert.equal(await hears(bound, { exchange: 'e' }), true)
     assert.equal(await hears(bound, { exchange: 'f' }), false)
+  })
+
+  test('tell by its binding to an exchange of the type topic, too', async () => {
+    const hears = async (key: string | undefined, topic?: string, type = 'topic'): Promise<boolean> => {
+      const binding = { exchange: 'e', ...(key === undefined ? {} : { 'routing-key': key }) }
+      const listener = { queue: 'q', declare: { exchanges: [{ name: 'e', type }], bindings: [binding] } }
+      const sender = { exchange: 'e', ...(topic === undefined ? {} : { topic }) }
+      return endpointAmqp.hears?.(await optionsOf(listener), await optionsOf(sender)) ?? false
+    }
+    const heard = [
+      ['orders.#', 'orders'],
+      ['orders.#', 'orders.{key}'],
+      ['orders.*', 'orders.new'],
+      ['*.new', 'orders.{key}'],
+      ['#.new', 'orders.old.{key}'],
+      ['orders.new', 'or{key}.new'],
+      ['orders.new', '{topic}'],
+      [undefined, undefined],
+    ] as const
+    for (const [key, topic] of heard) assert.equal(await hears(key, topic), true, `${key}: ${topic}`)
+    const unheard = [
+      ['orders.#', 'parcels.{key}'],
+      ['orders.*', 'orders.new.large'],
+      ['orders.*', 'orders'],
+      ['orders', 'orders.{key}'],
+      [undefined, 'orders'],
+    ] as const
+    for (const [key, topic] of unheard) assert.equal(await hears(key, topic), false, `${key}: ${topic}`)
+    assert.equal(await hears('orders.#', 'parcels', 'fanout'), true)
   })
 })

@@ -50,6 +50,8 @@ describe('endpoint-postgres, its options', () => {
         `${JSON.stringify(options)}: ${found.join('; ')}`,
       )
     }
+    assert.deepEqual(problems({ host: 'db:5432', username: 'u', channel: 'a' }), ["host: write the port into 'port'"])
+    assert.deepEqual(problems({ host: '::1', username: 'u', channel: 'a' }), [])
     assert.match(problems({ host: 'db', channel: 'a' })[0] ?? '', /^username: needs a user/)
   })
 
