@@ -184,13 +184,21 @@ export function dropReasonOf(error: unknown): DropReason {
   return isRetryable(error) ? 'failed' : 'invalid'
 }
 
+/** `804C4D76D07F0000:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../deps/…/ssl3_record.c:350:` */
+const OPENSSL = /(?:[\dA-F]+:)?error:[\dA-F]+:SSL routines:[^:\n]*:([^:\n]+):[^\n]*\n?/g
+
+function plainTls(_all: string, what: string): string {
+  return what === 'wrong version number' ? 'TLS: what answers there speaks no TLS' : `TLS: ${what}`
+}
+
 /** An error's text for people: its own, never its stack. Never throws, whatever a library throws. */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') {
     return error.errors.map(reasonOf).join('; ')
   }
   try {
-    return String(error instanceof Error ? error.message || error.name : error)
+    const text = String(error instanceof Error ? error.message || error.name : error)
+    return text.includes(':SSL routines:') ? text.replace(OPENSSL, plainTls) : text
   } catch {
     return 'something without a text'
   }

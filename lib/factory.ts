@@ -8,7 +8,7 @@ import fp from 'fastify-plugin'
 import type { Config, EndpointConfig } from './config.ts'
 import type { EndpointHooks } from './endpoint-hooks.ts'
 import type { Endpoint, EndpointContext } from './endpoint.ts'
-import { errors } from './errors.ts'
+import { errors, reasonOf } from './errors.ts'
 import { json } from './marshallers/json.ts'
 import type { Marshaller } from './message.ts'
 
@@ -33,12 +33,20 @@ export class EndpointFactory {
     this.#log = log
   }
 
+  /** @throws ARALDO_ERR_CONFIG with a line for each that cannot be made. */
   async marshallers(config: Config): Promise<Marshallers> {
     const made = new Map<string, Marshaller>()
+    const failures: { readonly name: string; readonly cause: unknown }[] = []
     for (const { name, type, options } of config.marshallers) {
-      made.set(name, await type.create(options, config.directory))
+      try {
+        made.set(name, await type.create(options, config.directory))
+      } catch (cause) {
+        failures.push({ name, cause })
+      }
     }
-    return made
+    if (failures.length === 0) return made
+    const lines = failures.map(({ name, cause }) => `marshaller '${name}': ${reasonOf(cause)}`)
+    throw new errors.CONFIG(lines.join('\n'), { cause: failures[0]?.cause })
   }
 
   /** Makes the endpoint in a scope within `scope`. Not started. */

@@ -41,6 +41,13 @@ describe('an error from elsewhere', () => {
     assert.equal(reasonOf(new Error('it broke')), 'it broke')
     assert.equal(reasonOf(new TypeError()), 'TypeError')
     assert.equal(reasonOf('text'), 'text')
+    const openssl = (what: string): string =>
+      `write EPROTO 804C:error:0A00010B:SSL routines:ssl3_get_record:${what}:../deps/ssl3_record.c:350:\n`
+    assert.equal(
+      reasonOf(new Error(openssl('wrong version number'))),
+      'write EPROTO TLS: what answers there speaks no TLS',
+    )
+    assert.equal(reasonOf(new Error(openssl('unknown ca'))), 'write EPROTO TLS: unknown ca')
     assert.equal(reasonOf(undefined), 'undefined')
     const both = new AggregateError([new Error('::1 refused'), new Error('127.0.0.1 refused')])
     assert.equal(reasonOf(both), '::1 refused; 127.0.0.1 refused')

@@ -238,6 +238,31 @@ describe('the relay in an application', () => {
 })
 
 describe('types that are handed over in code', () => {
+  it('may be marshallers that cannot be made: each is named', async (t) => {
+    const marshal = defineMarshaller({
+      id: 'marshal-mine',
+      schema: {},
+      create: () => {
+        throw new Error('no such schema')
+      },
+    })
+    const config = {
+      plugins: {
+        'araldo.marshalling': [
+          { name: 'one', id: 'marshal-mine' },
+          { name: 'two', id: 'marshal-mine' },
+        ],
+        'araldo.endpoints.endpoint': [],
+      },
+    }
+    const fastify = Fastify()
+    t.after(async () => fastify.close())
+    await assert.rejects(async () => fastify.register(araldo, { config, types: [marshal] }), {
+      code: 'ARALDO_ERR_CONFIG',
+      message: "marshaller 'one': no such schema\nmarshaller 'two': no such schema",
+    })
+  })
+
   it('may be endpoint types and marshallers', async (t) => {
     const { type, made } = testType()
     const marshaller = counting('mine')

@@ -50,6 +50,13 @@ function tooLarge(maximum: number): UnreadableError {
   return new UnreadableError(`it is larger than ${maximum / factor} ${unit}`)
 }
 
+/** Why a file that an option names could not be read; undefined where an error is of another kind. */
+export function problemOfFile(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT') return 'the file is not there; its path is relative to the folder of the config'
+  return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? `the file cannot be read (${code})` : undefined
+}
+
 function reason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   switch (code) {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
+import { problemOfFile } from '../../config/file.ts'
 import type { EndpointContext, OptionIssue } from '../../endpoint.ts'
 import { errors, reasonOf } from '../../errors.ts'
 import type { JsonSchema } from '../../types.ts'
@@ -91,7 +92,6 @@ async function pem(name: string, value: string | undefined, directory: string): 
   try {
     return await readFile(resolve(directory, value), 'utf8')
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable'
-    throw new errors.CONFIG(`tls: ${name}: the file cannot be read (${code})`, { cause })
+    throw new errors.CONFIG(`tls: ${name}: ${problemOfFile(cause) ?? 'the file cannot be read'}`, { cause })
   }
 }

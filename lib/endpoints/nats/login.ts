@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type Authenticator, credsAuthenticator, jwtAuthenticator, nkeyAuthenticator } from '@nats-io/transport-node'
+import { problemOfFile } from '../../config/file.ts'
 import { errors, reasonOf } from '../../errors.ts'
 import type { Address } from './address.ts'
 import type { ServerOptions } from './options.ts'
@@ -68,7 +69,6 @@ async function textOf(option: string, value: string, directory: string, isText: 
   try {
     return (await readFile(resolve(directory, value), 'utf8')).trim()
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable'
-    throw new errors.CONFIG(`${option}: the file cannot be read (${code})`)
+    throw new errors.CONFIG(`${option}: ${problemOfFile(cause) ?? 'the file cannot be read'}`)
   }
 }

@@ -4,9 +4,11 @@
  * Source: "Subject-Based Messaging", NATS documentation: tokens between dots; `*` stands for one, `>` for all that follow.
  */
 import { quote } from '../../config/words.ts'
+import type { OptionIssue } from '../../endpoint.ts'
 import { errors } from '../../errors.ts'
 import type { Message } from '../../message.ts'
 import { compileTemplate } from '../../template.ts'
+import { problemOf } from '../common/checks.ts'
 import { MAX_SUBJECT } from './options.ts'
 
 /** White space and control characters end a subject in the protocol, wherever they stand. */
@@ -75,6 +77,16 @@ export function patternOf(template: string): string {
   const brace = template.search(/[{}]/)
   if (brace === -1) return template
   return `${template.slice(0, template.lastIndexOf('.', brace) + 1)}>`
+}
+
+/** What is wrong with the option `topic`. */
+export function* checkTopic(topic: string | undefined, allowReserved: boolean): Iterable<OptionIssue> {
+  if (topic === undefined) return
+  if (/[{}]/.test(topic)) yield* problemOf('topic', () => compileTopic(topic, '', allowReserved))
+  else {
+    const message = problemOfSubject(topic, allowReserved)
+    if (message !== undefined) yield { path: 'topic', message }
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Floor 3. What goes wrong when a schema is loaded, told to whoever starts the relay. */
+import { problemOfFile } from '../../config/file.ts'
 import { errors, reasonOf } from '../../errors.ts'
 
 /**
@@ -10,12 +11,6 @@ export function loading<Result>(id: string, what: string, work: () => Result): R
   try {
     return work()
   } catch (cause) {
-    throw new errors.CONFIG(`${id}: ${what}: ${explain(cause)}`, { cause })
+    throw new errors.CONFIG(`${id}: ${what}: ${problemOfFile(cause) ?? reasonOf(cause)}`, { cause })
   }
-}
-
-function explain(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  if (code === 'ENOENT') return 'the file is not there; its path is relative to the folder of the config'
-  return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? `the file cannot be read (${code})` : reasonOf(cause)
 }

@@ -1,9 +1,9 @@
 /** Floor 3. What an endpoint's options mean together: mistakes that no schema can name, and what they make it capable of. */
 import type { OptionIssue } from '../../../endpoint.ts'
 import type { Capabilities } from '../../../types.ts'
-import { checkExclusions, type Exclusion, problemOf } from '../../common/checks.ts'
+import { checkExclusions, type Exclusion } from '../../common/checks.ts'
 import { checkServer, isSameServer } from '../checks.ts'
-import { compileTopic, overlap, patternOf, problemOfPattern } from '../subject.ts'
+import { checkTopic, overlap, patternOf, problemOfPattern } from '../subject.ts'
 import type { NatsOptions } from './options.ts'
 
 const EXCLUSIONS: readonly Exclusion<keyof NatsOptions>[] = [
@@ -40,7 +40,7 @@ export function* check(options: NatsOptions): Iterable<OptionIssue> {
     if (twin === undefined) continue
     yield { path, message: `'${each}' and '${twin}' have subjects in common: a message to one would come in twice` }
   }
-  if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, '', options['allow-reserved']))
+  yield* checkTopic(topic, options['allow-reserved'])
 }
 
 export function capabilities(options: NatsOptions): Capabilities {

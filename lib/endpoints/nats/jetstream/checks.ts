@@ -1,9 +1,9 @@
 /** Floor 3. What an endpoint's options mean together: mistakes that no schema can name, and what they make it capable of. */
 import type { OptionIssue } from '../../../endpoint.ts'
 import type { Capabilities } from '../../../types.ts'
-import { checkExclusions, type Exclusion, isSet, problemOf } from '../../common/checks.ts'
+import { checkExclusions, type Exclusion, isSet } from '../../common/checks.ts'
 import { checkServer, isSameServer } from '../checks.ts'
-import { compileTopic, overlap, patternOf, problemOfPattern } from '../subject.ts'
+import { checkTopic, overlap, patternOf, problemOfPattern } from '../subject.ts'
 import type { CreateOptions, JetStreamOptions } from './options.ts'
 
 const EXCLUSIONS: readonly Exclusion<keyof JetStreamOptions>[] = [
@@ -49,7 +49,7 @@ export function* check(options: JetStreamOptions): Iterable<OptionIssue> {
     yield { path: 'allow-reserved', message: "is of what is published: it needs 'topic'" }
   yield* checkPatterns(options)
   if (/^\d{4}-/.test(start) && Number.isNaN(Date.parse(start))) yield { path: 'start', message: 'is no time' }
-  if (topic !== undefined) yield* problemOf('topic', () => compileTopic(topic, '', options['allow-reserved']))
+  yield* checkTopic(topic, options['allow-reserved'])
 }
 
 function* checkPatterns(options: JetStreamOptions): Iterable<OptionIssue> {
