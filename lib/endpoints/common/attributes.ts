@@ -12,6 +12,9 @@ export const TIME = 'araldo-time'
 /** The media type of the payload, where the protocol has no field of its own for it. */
 export const CONTENT_TYPE = 'content-type'
 
+/** Characters: a longer id is no relay's, and would cost what no bound counts. The message gets one of its own. */
+const MAX_ID = 1_024
+
 /** What headers say of a message; the other headers. Fits into a `MessageInit`. */
 export interface Attributes {
   readonly id: string | undefined
@@ -27,7 +30,7 @@ export function attributesOf(pairs: Iterable<readonly [string, string]>): Attrib
   let time: number | undefined
   let headers: Record<string, string> | undefined
   for (const [name, value] of pairs) {
-    if (name === ID) id = value === '' ? undefined : value
+    if (name === ID) id = value === '' || value.length > MAX_ID ? undefined : value
     else if (name === KEY) key = value
     else if (name === TIME) time = timeOf(value)
     else (headers ??= Object.create(null) as Record<string, string>)[name] = value
