@@ -65,6 +65,9 @@ export class Connection {
   /** Rejects {@link open}, while that is under way. */
   #refuse: ((error: Error) => void) | undefined
   #isOver = false
+  #isPaused = false
+  /** What MQTT.js goes on with when it may. */
+  #handleNext: (() => void) | undefined
   #pingTimer: NodeJS.Timeout | undefined
   /** Of a broker that was told how large a packet may be: one of MQTT 5. */
   readonly #lengths: PacketLengths | undefined
@@ -93,6 +96,11 @@ export class Connection {
       this.#client = client
       // It would give up half a keepalive after its ping: too soon where that is short, too late where it is long.
       client.onKeepaliveTimeout = () => {}
+      // Called behind each message, before the next packet is looked at.
+      client.handleMessage = (_packet, done) => {
+        if (this.#isPaused) this.#handleNext = done
+        else done()
+      }
       client.on('packetreceive', this.#onPacket)
       client.on('packetsend', this.#onSend)
       client.on('error', this.#fail)
@@ -153,6 +161,18 @@ export class Connection {
     this.#acks.push(qos === 1 ? PUBACK : PUBREC, 2, id >> 8, id & 0xff)
   }
 
+  /** Handles nothing for a while, whatever it is: what the broker sends fills its socket. */
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    const handle = this.#handleNext
+    this.#handleNext = undefined
+    handle?.()
+  }
+
   /** The broker is not to be listened to any more: nothing comes in from now on, and the connection counts as lost. */
   abandon(error: Error): void {
     this.#fail(error)
@@ -208,9 +228,15 @@ export class Connection {
 
   readonly #onSend = ({ cmd }: Packet): void => {
     if (cmd !== 'pingreq') return
+    this.#awaitAnswer()
+  }
+
+  #awaitAnswer(): void {
     clearTimeout(this.#pingTimer)
     this.#pingTimer = setTimeout(() => {
-      this.#fail(new Error(`the broker did not answer a ping within ${PING_TIMEOUT} ms`))
+      // What it has answered is not handled meanwhile.
+      if (this.#isPaused) this.#awaitAnswer()
+      else this.#fail(new Error(`the broker did not answer a ping within ${PING_TIMEOUT} ms`))
     }, PING_TIMEOUT)
   }
 

@@ -67,6 +67,8 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
   /** What the broker has of QoS and retained messages; learnt anew with each connection. */
   #unable: string | undefined
   #isQuiet = false
+  /** The broker has sent more than may be in hand, and what it sends is passed over. */
+  #isSkipping = false
   #hadSession = false
 
   constructor(context: EndpointContext<MqttOptions>) {
@@ -82,6 +84,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     this.#hands = new Hands((id, qos) => {
       this.counters.acknowledged++
       this.#connection?.acknowledge(id, qos)
+      this.#goOn()
     })
     this.#intake = new Intake<InHand>({
       mayGive: () => !this.suspended,
@@ -141,6 +144,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     publisher?.close()
     await connection?.close()
     this.#connection = undefined
+    this.#isSkipping = false
     this.#hands.end()
   }
 
@@ -227,16 +231,28 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       this.counters.redelivered++
       return
     }
-    if (this.#isOverrun()) {
-      const bound = `${this.#receiveMaximum} messages without an acknowledgement`
-      this.#connection?.abandon(new Error(`the broker sends more than ${bound}`))
-      return
-    }
+    this.#isSkipping ||= this.#isOverrun()
+    if (this.#isSkipping) return
     const attributes = attributesOfPacket(packet, this.options.version)
     const stable = attributes.id ?? this.#idOf(id, topic, payload)
     const held = new Held(id, qos, this.message({ ...attributes, id: stable, topic, payload }))
     this.#hands.take(held)
+    // Where it publishes, too, the answers to that must be handled: without them nothing might ever be settled.
+    if (this.#publisher === undefined && this.#hands.open > this.#receiveMaximum) this.#connection?.pause()
     this.#intake.push(held)
+  }
+
+  /** One was acknowledged: there is room for what was held up for want of it. */
+  #goOn(): void {
+    const { open } = this.#hands
+    if (open <= this.#receiveMaximum / 2) this.#connection?.resume()
+    if (open > 0 || !this.#isSkipping) return
+    const connection = this.#connection
+    // After the acknowledgements of this turn.
+    setImmediate(() => {
+      const bound = `${this.#receiveMaximum} messages without an acknowledgement`
+      connection?.abandon(new Error(`the broker sent more than ${bound}: the rest is fetched by another connection`))
+    })
   }
 
   /** One of QoS 0. */
@@ -245,7 +261,10 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     else this.counters.overflowed++
   }
 
-  /** Nothing more is taken then. What comes is not acknowledged, so that the broker sends it again. */
+  /**
+   * Nothing more is taken then until all that is in hand is settled. What comes is not acknowledged: the broker sends it
+   * again over the next connection.
+   */
   #isOverrun(): boolean {
     const { open, bytes } = this.#hands
     return open >= this.#receiveMaximum && (open >= MAX_IN_HAND.messages || bytes >= MAX_IN_HAND.bytes)
