@@ -48,8 +48,8 @@ export interface EndpointType<Options extends object = object> {
   readonly schema: JsonSchema
   /**
    * Libraries that the type imports once it is used, and that users install themselves, with the versions that will do:
-   * `{ mqtt: '5' }`. A config that needs one that is missing is refused with the command that installs it. They are
-   * imported by files that are themselves imported when the type is used, not before.
+   * `{ mqtt: '5' }`. A config that needs one that is missing, or there in another major version, is refused with the
+   * command that installs it. They are imported by files that are themselves imported when the type is used, not before.
    */
   readonly packages?: Readonly<Record<string, string>>
   /** Its plugin adds WebSocket routes: @fastify/websocket is there before it runs. */

@@ -125,8 +125,11 @@ export class EntryReader<Type extends PluginType> {
     const missing = missingPackages(type.packages)
     if (missing.length === 0) return
     const what = missing.length === 1 ? 'a package that is' : 'packages that are'
+    const found = missing.flatMap((each) => each.found ?? [])
+    const other = found.length === 0 ? '' : ` in this version (there is ${found.join(' and ')})`
+    const wanted = missing.map((each) => each.wanted).join(' ')
     this.#diagnostics.error(
-      `${label}: ${quote(type.id)} needs ${what} not installed: npm install ${missing.join(' ')}`,
+      `${label}: ${quote(type.id)} needs ${what} not installed${other}: npm install ${wanted}`,
       offset,
     )
   }

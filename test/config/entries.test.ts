@@ -12,6 +12,14 @@ describe('a type that needs packages', () => {
     assert.ok((await problems(config('endpoint-needy'))).includes(expected))
   })
 
+  it('is refused where one is there in another major version, which is named', async () => {
+    const found = (await problems(config('endpoint-dated'))).find((each) => each.startsWith('3:22 error')) ?? ''
+    assert.match(
+      found,
+      /^3:22 error: endpoint 'a': 'endpoint-dated' needs a package that is not installed in this version \(there is ajv 8\.[\d.]+\): npm install ajv@6$/,
+    )
+  })
+
   it('is fine where all are', async () => {
     const { endpoints } = await load(config('endpoint-sated'))
     assert.equal(endpoints[0]?.name, 'a')
@@ -72,7 +80,7 @@ describe('an entry', () => {
   it('of an unknown type says how types are added, and nothing follows from it', async () => {
     const text = withParameters('anything: goes\nname2: x', 'endpoint-kafka')
     assert.deepEqual(await problems(text), [
-      "4:11 error: endpoint 'e': id: no endpoint type is 'endpoint-kafka'; there are 'endpoint-mock', 'endpoint-in', 'endpoint-out', 'endpoint-needy', 'endpoint-sated', 'endpoint-picky', 'endpoint-plain', 'endpoint-durable', 'endpoint-asking' and 'endpoint-clients' (endpoint types are added by installing a package that brings them, or by a path such as './my-type.js' as the id)",
+      "4:11 error: endpoint 'e': id: no endpoint type is 'endpoint-kafka'; there are 'endpoint-mock', 'endpoint-in', 'endpoint-out', 'endpoint-needy', 'endpoint-dated', 'endpoint-sated', 'endpoint-picky', 'endpoint-plain', 'endpoint-durable', 'endpoint-asking' and 'endpoint-clients' (endpoint types are added by installing a package that brings them, or by a path such as './my-type.js' as the id)",
     ])
   })
 

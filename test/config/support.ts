@@ -100,7 +100,8 @@ export function registries(): PluginRegistries {
       capabilities: () => ({ source: null, target: { ...TARGET, topics: false } }),
     }),
     endpointType('endpoint-needy', nothing, { packages: { ajv: '8', 'no-such-package': '5' } }),
-    endpointType('endpoint-sated', nothing, { packages: { ajv: '8' } }),
+    endpointType('endpoint-dated', nothing, { packages: { ajv: '6', mqtt: '5' } }),
+    endpointType('endpoint-sated', nothing, { packages: { ajv: '8', mqtt: '^5.1', '@nats-io/jetstream': '3' } }),
     picky,
     ...ends,
   ]) {
