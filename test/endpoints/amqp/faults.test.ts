@@ -7,7 +7,7 @@ import { configOf, relayServer } from '../../support/relay.ts'
 import { need } from '../../support/require.ts'
 import { until } from '../../support/wait.ts'
 
-const GENEROUS = { timeout: 60_000, interval: 50 }
+const GENEROUS = { timeout: 120_000, interval: 50 }
 const COUNT = 2_000
 
 describe('a bridge between two queues', { skip: need('rabbitmq-server', 'rabbitmqctl', 'epmd') }, () => {
