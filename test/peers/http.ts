@@ -123,7 +123,7 @@ export async function createHttpPeer(options: object = {}): Promise<HttpPeer> {
       path: `${path}/:room`,
       url: `http://127.0.0.1:${port}/hook`,
       'allow-private': ['127.0.0.0/8'],
-      'forward-headers': ['*', 'araldo-test'],
+      'forward-headers': ['*', 'araldo-test', 'araldo-empty'],
       ...options,
     },
     open: ({ server: { araldo }, endpoint: name, host }: OpenRelay) => {
