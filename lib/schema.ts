@@ -77,7 +77,7 @@ export const deliverySchema: JsonSchema = {
       type: 'integer',
       minimum: 1,
       maximum: 100_000,
-      description: 'Messages that are with the target at one time, at most, one for each key; 64 if left out.',
+      description: 'Messages that are with the target at one time, at most, and of each key one; 64 if left out.',
     },
     retry: {
       type: 'object',

@@ -56,6 +56,8 @@ class KeyQueue<Item> {
   readonly key: string
   head: OutboxEntry<Item> | undefined
   tail: OutboxEntry<Item> | undefined
+  /** Of those that wait, the one that came back last after it had been taken. */
+  lastBack: OutboxEntry<Item> | undefined
   /** Entries of the key that are in flight or held. */
   busy = 0
   held = 0
@@ -204,8 +206,7 @@ export class Outbox<Item> {
   /** An entry that was taken waits again, before everything of its key that is younger, and in its place by age. */
   retry(entry: OutboxEntry<Item>): void {
     const queue = entry.queue as KeyQueue<Item>
-    this.#linkInKey(queue, entry)
-    this.#linkByAge(entry)
+    this.#linkByAge(entry, this.#linkInKey(queue, entry))
     this.#unhold(queue, entry)
     queue.busy--
     this.#busy--
@@ -273,10 +274,15 @@ export class Outbox<Item> {
     this.#newest = entry
   }
 
-  /** All that wait are younger, but for those that were in flight with it and have come back before. */
-  #linkInKey(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): void {
-    let before: OutboxEntry<Item> | undefined
-    let after = queue.head
+  /**
+   * All that wait are younger, but for those that were in flight with it and have come back before. They mostly come back
+   * in their order: behind the last one.
+   * @returns the one before it.
+   */
+  #linkInKey(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): OutboxEntry<Item> | undefined {
+    const { lastBack } = queue
+    let before = lastBack !== undefined && lastBack.number < entry.number ? lastBack : undefined
+    let after = before === undefined ? queue.head : before.nextInKey
     while (after !== undefined && after.number < entry.number) {
       before = after
       after = after.nextInKey
@@ -285,11 +291,16 @@ export class Outbox<Item> {
     if (before === undefined) queue.head = entry
     else before.nextInKey = entry
     if (after === undefined) queue.tail = entry
+    queue.lastBack = entry
+    return before
   }
 
-  /** Looks for its place from the oldest on, where it is but for keys that have waited long: those it may overtake. */
-  #linkByAge(entry: OutboxEntry<Item>): void {
-    let newer = this.#oldest
+  /**
+   * Looks for its place from the one before it in its key on, or from the oldest, where it is but for keys that have
+   * waited long: those it may overtake, its own it may not.
+   */
+  #linkByAge(entry: OutboxEntry<Item>, before: OutboxEntry<Item> | undefined): void {
+    let newer = before === undefined ? this.#oldest : before.newer
     for (let left = MAX_LOOK; left > 0 && newer !== undefined && newer.number < entry.number; left--) {
       newer = newer.newer
     }
@@ -305,6 +316,7 @@ export class Outbox<Item> {
   #unlinkHead(queue: KeyQueue<Item>, entry: OutboxEntry<Item>): void {
     queue.head = entry.nextInKey
     if (queue.head === undefined) queue.tail = undefined
+    if (queue.lastBack === entry) queue.lastBack = undefined
     entry.nextInKey = undefined
     if (entry.older === undefined) this.#oldest = entry.newer
     else entry.older.newer = entry.newer

@@ -61,6 +61,29 @@ describe('an outbox', () => {
       assert.deepEqual(taken, [first, second, third, fourth])
     })
 
+    it('drops the oldest first of any number that came back', () => {
+      const count = 1_000
+      const outbox = new Outbox<number>({ messages: count + 1, bytes: 2 * count })
+      const entries = Array.from({ length: count }, (_, index) => pipelined(index))
+      for (const entry of entries) outbox.push(entry)
+      for (let number = 0; number < count; number++) outbox.take()
+      outbox.push(pipelined(count))
+      for (const entry of entries) outbox.retry(entry)
+      const dropped = Array.from({ length: count + 1 }, () => outbox.dropOldest()?.item)
+      assert.deepEqual(dropped, [...entries.keys(), count])
+      assert.ok(outbox.empty)
+    })
+
+    it('takes those back that a target loses at once in no more time than any other', () => {
+      const count = 100_000
+      const outbox = new Outbox<number>({ messages: count, bytes: count })
+      const entries = Array.from({ length: count }, (_, index) => pipelined(index))
+      for (const entry of entries) outbox.push(entry)
+      for (let number = 0; number < count; number++) outbox.take()
+      for (const entry of entries) outbox.retry(entry)
+      for (const entry of entries) assert.equal(outbox.take(), entry)
+    })
+
     it('gives none while one of the key is held, and goes on with other keys', () => {
       const outbox = new Outbox<number>({ messages: 10, bytes: 100 })
       const [held, behind, other] = [pipelined(1), pipelined(2), pipelined(3, 'b')]
@@ -122,12 +145,14 @@ describe('an outbox', () => {
 })
 
 describe('any sequence of operations on an outbox', () => {
-  const key = fc.constantFrom('a', 'b', 'c')
+  // What has the key 'p' is pipelined.
+  const key = fc.constantFrom('a', 'b', 'p', 'p')
   const operation = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('push'), key, size: fc.nat(6) }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('take') }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('done'), at: fc.nat() }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('retry'), at: fc.nat() }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('hold'), at: fc.nat() }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('dropOldest') }) },
   )
 
@@ -137,10 +162,12 @@ describe('any sequence of operations on an outbox', () => {
     /** Keys that may send, in the order in which they became able to. */
     ready: string[] = []
     busy: OutboxEntry<number>[] = []
+    held = new Set<OutboxEntry<number>>()
 
     list(): void {
       const isReady = (each: string): boolean =>
-        this.waiting.some((entry) => entry.key === each) && !this.busy.some((entry) => entry.key === each)
+        this.waiting.some((entry) => entry.key === each) &&
+        !this.busy.some((entry) => entry.key === each && (each !== 'p' || this.held.has(entry)))
       this.ready = this.ready.filter(isReady)
       for (const { key: each } of this.waiting) if (isReady(each) && !this.ready.includes(each)) this.ready.push(each)
     }
@@ -159,7 +186,7 @@ describe('any sequence of operations on an outbox', () => {
             const fits = held.length === 0 || (held.length < 8 && bytes + each.size <= 20)
             assert.equal(outbox.fits(each.size), fits)
             if (!fits) continue
-            const entry = new OutboxEntry(number++, each.key, each.size)
+            const entry = new OutboxEntry(number++, each.key, each.size, each.key === 'p')
             outbox.push(entry)
             model.waiting.push(entry)
           } else if (each.kind === 'take') {
@@ -171,6 +198,11 @@ describe('any sequence of operations on an outbox', () => {
             model.busy.push(expected)
           } else if (each.kind === 'dropOldest') {
             assert.equal(outbox.dropOldest(), model.waiting.shift())
+          } else if (each.kind === 'hold') {
+            const entry = model.busy[each.at % Math.max(1, model.busy.length)]
+            if (entry === undefined || model.held.has(entry)) continue
+            outbox.hold(entry)
+            model.held.add(entry)
           } else {
             if (model.busy.length === 0) continue
             const [entry] = model.busy.splice(each.at % model.busy.length, 1) as [OutboxEntry<number>]
@@ -180,7 +212,7 @@ describe('any sequence of operations on an outbox', () => {
               model.waiting.push(entry)
               model.waiting.sort((a, b) => a.item - b.item)
             }
-            model.ready = model.ready.filter((one) => one !== entry.key)
+            model.held.delete(entry)
           }
           model.list()
           const held = [...model.waiting, ...model.busy]
