@@ -235,11 +235,20 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     if (this.#isSkipping) return
     const attributes = attributesOfPacket(packet, this.options.version)
     const stable = attributes.id ?? this.#idOf(id, topic, payload)
-    const held = new Held(id, qos, this.message({ ...attributes, id: stable, topic, payload }))
+    const message = this.message({ ...attributes, id: stable, topic, payload })
+    // Its length without the fixed header: the properties, too, are in memory.
+    const held = new Held(id, qos, message, packet.length ?? payload.length)
     this.#hands.take(held)
-    // Where it publishes, too, the answers to that must be handled: without them nothing might ever be settled.
-    if (this.#publisher === undefined && this.#hands.open > this.#receiveMaximum) this.#connection?.pause()
+    if (this.#hands.open > this.#receiveMaximum && this.#mayPause) this.#connection?.pause()
     this.#intake.push(held)
+  }
+
+  /**
+   * Nothing else may be missed meanwhile: the answer to the subscription; and where it publishes, too, the answers to
+   * that, without which nothing might ever be settled.
+   */
+  get #mayPause(): boolean {
+    return this.state === 'up' && this.#publisher === undefined
   }
 
   /** One was acknowledged: there is room for what was held up for want of it. */

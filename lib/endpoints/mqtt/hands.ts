@@ -14,11 +14,14 @@ export class Held extends InHand {
   readonly id: number
   readonly qos: number
   declare readonly message: Message
+  /** Bytes of its packet. */
+  readonly size: number
   /** What became of it is known: all that is left is to acknowledge it. */
   isSettled = false
 
-  constructor(id: number, qos: number, message: Message) {
+  constructor(id: number, qos: number, message: Message, size: number) {
     super(message)
+    this.size = size
     this.id = id
     this.qos = qos
   }
@@ -61,7 +64,7 @@ export class Hands {
     return this.#onConnection.size
   }
 
-  /** Bytes of the payloads that are in hand, whether or not their connection is there. */
+  /** Bytes of these, whether or not their connection is there. */
   get bytes(): number {
     return this.#bytes
   }
@@ -106,7 +109,7 @@ export class Hands {
 
   take(held: Held): void {
     this.#held.set(held.id, held)
-    this.#bytes += held.message.payload.length
+    this.#bytes += held.size
     this.#line(held)
   }
 
@@ -139,7 +142,7 @@ export class Hands {
 
   #drop(held: Held): void {
     this.#held.delete(held.id)
-    this.#bytes -= held.message.payload.length
+    this.#bytes -= held.size
     this.#onConnection.delete(held)
   }
 

@@ -10,7 +10,8 @@ function arrival(id: number, qos: number, text: string, isAgain = false): Parame
 }
 
 function held(id: number, qos: number, text: string): Held {
-  return new Held(id, qos, new Message({ source: 's', marshaller: raw, topic: 't', payload: Buffer.from(text) }))
+  const message = new Message({ source: 's', marshaller: raw, topic: 't', payload: Buffer.from(text) })
+  return new Held(id, qos, message, text.length)
 }
 
 describe('messages in hand', () => {
