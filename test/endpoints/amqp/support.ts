@@ -1,14 +1,10 @@
 /** An endpoint of AMQP without a relay around it: the test is the lanes. And a client that looks at the broker. */
 import { type ChannelModel, connect, type ConfirmChannel, type GetMessage, type Options } from 'amqplib'
-import fastify, { type FastifyBaseLogger } from 'fastify'
 import { loadConfig } from '../../../lib/config.ts'
 import type { Endpoint } from '../../../lib/endpoint.ts'
 import { type AmqpOptions, endpointAmqp } from '../../../lib/endpoints/amqp/index.ts'
-import { raw } from '../../../lib/marshallers/raw.ts'
-import { Message, type MessageInit } from '../../../lib/message.ts'
 import { createRegistries } from '../../../lib/plugin.ts'
-import type { Settle } from '../../../lib/types.ts'
-import { registerEndpoint } from '../../support/endpoint.ts'
+import { type AloneOptions, startAlone, type Started } from '../../support/alone.ts'
 import type { Owner } from '../../support/process.ts'
 import type { RabbitmqServer } from '../../support/rabbitmq.ts'
 import { until } from '../../support/wait.ts'
@@ -16,31 +12,8 @@ import { until } from '../../support/wait.ts'
 /** As they stand in a config: sizes and durations as text. */
 export type Declared = Readonly<Record<string, unknown>>
 
-export interface Incoming {
-  readonly message: Message
-  readonly text: string
-  readonly settle: Settle
-}
-
-export interface StartedAmqp {
-  readonly endpoint: Endpoint
-  /** What came in, in order; settled by the test. */
-  readonly incoming: Incoming[]
-  /** Resolves when so many have come in, with their payloads. */
-  readonly texts: (count: number) => Promise<string[]>
-  /** Resolves with what became of it. */
-  readonly send: (payload: string | Buffer, init?: Partial<MessageInit>) => Promise<Error | null>
-  /** In order, as a relay does it. */
-  readonly close: () => Promise<void>
-}
-
-export interface StartOptions {
-  readonly name?: string
-  readonly onIncoming?: (incoming: Incoming, endpoint: Endpoint) => void
-  /** Whether it counts as started while it is not up. */
-  readonly mayBeDown?: boolean
-  readonly log?: FastifyBaseLogger
-}
+/** RabbitMQ takes its time. */
+const PATIENCE = 20_000
 
 /** The type's options of what is declared, with defaults filled in. @throws as the config loader does. */
 export async function optionsOf(declared: Declared): Promise<AmqpOptions> {
@@ -51,61 +24,14 @@ export async function optionsOf(declared: Declared): Promise<AmqpOptions> {
 }
 
 /** Resolves when the endpoint is up. */
-export async function startAmqp(
-  t: Owner,
-  declared: Declared,
-  { name = 'orders', onIncoming, mayBeDown = false, log }: StartOptions = {},
-): Promise<StartedAmqp> {
-  const app = fastify({ logger: false })
-  const options = await optionsOf(declared)
-  const endpoint = await registerEndpoint(app, endpointAmqp, options, {
-    name,
-    marshaller: raw,
-    ...(log === undefined ? {} : { log }),
-  })
-  const incoming: Incoming[] = []
-  endpoint.bind((message, settle) => {
-    const each = { message, text: message.payload.toString(), settle: settle as Settle }
-    incoming.push(each)
-    onIncoming?.(each, endpoint)
-  })
-  const close = async (): Promise<void> => {
-    await endpoint.pause()
-    await endpoint.stop()
-    await app.close()
-  }
-  t.after(close)
-  endpoint.start()
-  if (!mayBeDown) await endpoint.whenUp(20_000)
-  return {
-    endpoint,
-    incoming,
-    texts: async (count) => {
-      await until(() => incoming.length >= count, { timeout: 20_000, message: `${count} messages` })
-      return incoming.map(({ text }) => text)
-    },
-    send: (payload, init = {}) =>
-      new Promise((resolve) => {
-        const message = new Message({
-          source: 'test',
-          marshaller: raw,
-          payload: Buffer.from(payload as string),
-          ...init,
-        })
-        try {
-          endpoint.send(message, resolve)
-        } catch (error) {
-          resolve(error as Error)
-        }
-      }),
-    close,
-  }
+export async function startAmqp(t: Owner, declared: Declared, more: AloneOptions = {}): Promise<Started> {
+  return startAlone(t, endpointAmqp, await optionsOf(declared), { patience: PATIENCE, ...more })
 }
 
 /** Resolves when it is down, with why. */
 export async function reasonOf(endpoint: Endpoint): Promise<string> {
   await until(() => endpoint.state === 'down' && endpoint.reason !== undefined, {
-    timeout: 20_000,
+    timeout: PATIENCE,
     message: 'a reason',
   })
   return endpoint.reason as string
@@ -147,7 +73,7 @@ export async function connectOnlooker(t: Owner, { url }: RabbitmqServer): Promis
           }
           return taken.length >= count
         },
-        { timeout: 20_000, message: `${count} messages in ${queue}` },
+        { timeout: PATIENCE, message: `${count} messages in ${queue}` },
       )
       return taken
     },

@@ -176,7 +176,7 @@ describe('a source of MQTT', { skip: need('mosquitto', 'mosquitto_pub') }, () =>
     assert.equal(acknowledgements(mosquitto, at['client-id']).length, 0)
     endpoint.release()
     assert.deepEqual(await texts(1), ['one'])
-    assert.equal(incoming[0]?.settle, undefined)
+    assert.equal(incoming[0]?.asks, false)
     await until(() => acknowledgements(mosquitto, at['client-id']).length === 1)
     assert.equal(endpoint.gauges['pending'], 0)
   })

@@ -4,9 +4,10 @@ import { before, describe, test } from 'node:test'
 import { type PostgresServer, startPostgres } from '../../support/postgres.ts'
 import { need } from '../../support/require.ts'
 import { until } from '../../support/wait.ts'
-import { type Incoming, type Options, startPostgresEndpoint, type StartedPostgres } from './support.ts'
+import type { Incoming, Started } from '../../support/alone.ts'
+import { type Options, startPostgresEndpoint } from './support.ts'
 
-const slots = ({ endpoint }: StartedPostgres): number => endpoint.gauges['slots'] ?? 0
+const slots = ({ endpoint }: Started): number => endpoint.gauges['slots'] ?? 0
 
 describe('relays that share an outbox', { skip: need('initdb', 'postgres', 'psql'), concurrency: 4 }, () => {
   let server: PostgresServer

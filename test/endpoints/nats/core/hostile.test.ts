@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import { flood, startLiar } from '../../../support/liar.ts'
 import type { Owner } from '../../../support/process.ts'
 import { until } from '../../../support/wait.ts'
-import { type Started, startNatsEndpoint } from '../support.ts'
+import type { Started } from '../../../support/alone.ts'
+import { startNatsEndpoint } from '../support.ts'
 
 function infoOf(more: object = {}): string {
   return `INFO ${JSON.stringify({ server_id: 'liar', proto: 1, version: '2.10.0', headers: true, max_payload: 1_048_576, ...more })}\r\n`

@@ -7,7 +7,8 @@ import { type NatsServer, startNats } from '../../../support/nats.ts'
 import type { Owner } from '../../../support/process.ts'
 import { need } from '../../../support/require.ts'
 import { until } from '../../../support/wait.ts'
-import { startNatsEndpoint, type Started } from '../support.ts'
+import type { Started } from '../../../support/alone.ts'
+import { startNatsEndpoint } from '../support.ts'
 
 let nats: NatsServer
 let places = 0

@@ -7,7 +7,7 @@ import { errors } from '../../../../lib/errors.ts'
 import { type NatsServer, startNats } from '../../../support/nats.ts'
 import { need } from '../../../support/require.ts'
 import { until } from '../../../support/wait.ts'
-import type { Incoming } from '../support.ts'
+import type { Incoming } from '../../../support/alone.ts'
 import { numbers, outside, startJetStream } from './support.ts'
 
 const acknowledge = ({ settle }: Incoming): void => settle?.(null)

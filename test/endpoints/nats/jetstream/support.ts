@@ -2,9 +2,9 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { endpointJetStream, type JetStreamOptions } from '../../../../lib/endpoints/nats/jetstream/index.ts'
+import { type AloneOptions, startAlone, type Started } from '../../../support/alone.ts'
 import type { NatsServer } from '../../../support/nats.ts'
 import type { Owner } from '../../../support/process.ts'
-import { start, type Started, type StartOptions } from '../support.ts'
 
 export const JETSTREAM_DEFAULTS: JetStreamOptions = {
   start: 'all',
@@ -20,9 +20,9 @@ export const JETSTREAM_DEFAULTS: JetStreamOptions = {
 export function startJetStream(
   t: Owner,
   options: Partial<JetStreamOptions>,
-  more: StartOptions = {},
+  more: AloneOptions = {},
 ): Promise<Started> {
-  return start(t, endpointJetStream, { ...JETSTREAM_DEFAULTS, ...options }, more)
+  return startAlone(t, endpointJetStream, { ...JETSTREAM_DEFAULTS, ...options }, more)
 }
 
 let places = 0

@@ -6,20 +6,21 @@ import { type RedisServer, startRedis } from '../../../support/redis.ts'
 import { need } from '../../../support/require.ts'
 import { until } from '../../../support/wait.ts'
 import { connectClient } from '../relay.ts'
-import { type Incoming, pendingOf, type StartedStream, startStream } from './support.ts'
+import type { Incoming, Started } from '../../../support/alone.ts'
+import { pendingOf, startStream } from './support.ts'
 
 type Step = 'write' | 'settle' | 'reject' | 'cut' | 'restart' | 'hold' | 'release'
 
 /** What the lanes have been given in one life of the endpoint, and what they have said of it. */
 class Life {
-  readonly stream: StartedStream
+  readonly stream: Started
   /** By the entry's text. */
   readonly open = new Map<string, Incoming>()
   readonly done = new Set<string>()
   readonly faults: string[] = []
   isHeld = false
 
-  private constructor(stream: StartedStream) {
+  private constructor(stream: Started) {
     this.stream = stream
   }
 

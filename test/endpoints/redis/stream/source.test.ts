@@ -7,7 +7,8 @@ import { type RedisServer, startRedis } from '../../../support/redis.ts'
 import { need } from '../../../support/require.ts'
 import { until } from '../../../support/wait.ts'
 import { connectClient, relayConnections, startRelay } from '../relay.ts'
-import { callsOf, type Incoming, pendingOf, startStream } from './support.ts'
+import type { Incoming } from '../../../support/alone.ts'
+import { callsOf, pendingOf, startStream } from './support.ts'
 
 const FOR_NOW = new errors.SEND_FAILED('target', 'not now')
 const FOR_GOOD = new errors.TOPIC_INVALID('target', 'never')
