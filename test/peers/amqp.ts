@@ -27,6 +27,8 @@ export interface AmqpReceived extends Received {
 
 const CONFIRM_TIMEOUT = 3_000
 const RECONNECT_DELAY = 50
+/** How long the broker may take to open a channel and both queues. */
+const OPEN_TIMEOUT = 5_000
 /** A broker that was killed takes long to be back. */
 const BACK_TIMEOUT = 60_000
 
@@ -123,21 +125,29 @@ class Client {
   }
 
   async #connect(): Promise<void> {
+    let model: ChannelModel | undefined
     try {
-      const model = await connect(`${this.#server.url}?heartbeat=1`, { timeout: 2_000, noDelay: true })
+      model = await connect(`${this.#server.url}?heartbeat=1`, { timeout: 2_000, noDelay: true })
       model.on('error', () => {})
+      const channel = await within(this.#open(model), { timeout: OPEN_TIMEOUT, message: 'the queues' })
       model.on('close', () => this.#again())
       this.#model = model
-      const channel = await model.createConfirmChannel()
-      channel.on('error', () => {})
-      const reads = this.#queues.at(-1) as string
-      for (const queue of this.#queues) await channel.assertQueue(queue, { arguments: { 'x-queue-type': this.#type } })
-      await channel.consume(reads, (message) => message !== null && this.#take(channel, message))
       this.#channel = channel
       if (this.#isClosed) await model.close()
     } catch {
+      // A quorum queue that has no leader yet answers nothing: the next connection asks again.
+      model?.close().catch(() => {})
       this.#again()
     }
+  }
+
+  async #open(model: ChannelModel): Promise<ConfirmChannel> {
+    const channel = await model.createConfirmChannel()
+    channel.on('error', () => {})
+    const reads = this.#queues.at(-1) as string
+    for (const queue of this.#queues) await channel.assertQueue(queue, { arguments: { 'x-queue-type': this.#type } })
+    await channel.consume(reads, (message) => message !== null && this.#take(channel, message))
+    return channel
   }
 
   #again(): void {

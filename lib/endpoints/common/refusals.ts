@@ -11,7 +11,7 @@ export class Refusals {
   /** Since it was logged last. */
   #count = 0
 
-  /** @param text the line in the log: `Redis refused what was written`. */
+  /** @param text the line in the log: `Redis refused what was sent`. */
   constructor(log: FastifyBaseLogger, text: string) {
     this.#log = log
     this.#text = text

@@ -1,14 +1,13 @@
 /** Floor 3. A Redis Pub/Sub endpoint: what is published to its channels comes in, what is sent to it is published. */
 import { abortable, within } from '../../../deadline.ts'
-import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
+import type { EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
-import { Refusals } from '../../common/refusals.ts'
 import type { Lease } from '../../common/shared.ts'
-import { plainError } from '../client.ts'
+import { SendingEndpoint } from '../sender.ts'
 import { subscriptionsOf } from './channels.ts'
 import type { RedisOptions } from './options.ts'
-import type { PublishCommand, Publisher, Sender } from './publisher.ts'
+import type { PublishCommand, Publisher } from './publisher.ts'
 import type { SharedServer } from './server.ts'
 import type { Interest, Subscriber } from './subscriber.ts'
 import { topicOf } from './topic.ts'
@@ -16,24 +15,16 @@ import { topicOf } from './topic.ts'
 /** How long the end waits for the server to confirm that nothing more will come (milliseconds). */
 const UNSUBSCRIBE_TIMEOUT = 1_000
 
-export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
-  declare readonly counters: Endpoint['counters'] & {
-    /** Messages that the server answered with an error. */
-    refused: number
-    /** Messages that the connection was lost under: published or not, nobody knows. */
-    unanswered: number
-  }
+export class RedisEndpoint extends SendingEndpoint<RedisOptions> {
   readonly #server: SharedServer
   readonly #command: PublishCommand
   readonly #topicOf: ((message: Message) => string) | undefined
   readonly #interest: Interest
-  readonly #refusals = new Refusals(this.log, 'Redis refused what was published')
   #publisher: Lease<Publisher> | undefined
   #subscriber: Lease<Subscriber> | undefined
 
   constructor(context: EndpointContext<RedisOptions>, server: SharedServer) {
     super(context)
-    Object.assign(this.counters, { refused: 0, unanswered: 0 })
     const { options } = context
     this.#server = server
     this.#command = options.sharded ? 'spublish' : 'publish'
@@ -81,22 +72,5 @@ export class RedisEndpoint extends Endpoint<RedisOptions> implements Sender {
     if (this.#topicOf === undefined) throw new errors.NOT_A_TARGET(this.name, this.type)
     if (publisher === undefined) throw new errors.CONNECTION_LOST(this.name)
     publisher.publish(this.#command, this.#topicOf(message), message.encode(this.marshaller), this)
-  }
-
-  onRefused(error: Error): void {
-    this.counters.refused++
-    this.#refusals.add(plainError(error).message)
-  }
-
-  onUnanswered(): void {
-    this.counters.unanswered++
-  }
-
-  onFull(): void {
-    this.saturated(true)
-  }
-
-  onRoom(): void {
-    this.saturated(false)
   }
 }

@@ -9,19 +9,7 @@ import { errors } from '../../../errors.ts'
 import { isErrorReply } from '../client.ts'
 import { Connection, type ConnectionInit } from '../connection.ts'
 import { Cork } from '../../common/cork.ts'
-
-/** Who publishes, and is told what became of it. */
-export interface Sender {
-  readonly name: string
-  /** The server answered with an error. Must not throw. */
-  onRefused(error: Error): void
-  /** The connection was lost before the answer: the message was published, or was not. Must not throw. */
-  onUnanswered(): void
-  /** As much waits for an answer as may. Must not throw. */
-  onFull(): void
-  /** There is room again. Must not throw. */
-  onRoom(): void
-}
+import type { Sender } from '../sender.ts'
 
 export type PublishCommand = 'publish' | 'spublish'
 

@@ -4,19 +4,7 @@ import { quote } from '../../../config/words.ts'
 import { errors } from '../../../errors.ts'
 import type { Settle } from '../../../types.ts'
 import { plainError } from '../client.ts'
-
-/** Who writes, and is told what the server refused. */
-export interface Sender {
-  readonly name: string
-  /** The server answered with an error. Must not throw. */
-  onRefused(error: Error): void
-  /** The connection was lost before the answer: the entry was written, or was not. Must not throw. */
-  onUnanswered(): void
-  /** As much waits for an answer as may. Must not throw. */
-  onFull(): void
-  /** There is room again. Must not throw. */
-  onRoom(): void
-}
+import type { Sender } from '../sender.ts'
 
 /** One entry to write. */
 export interface Addition {

@@ -6,16 +6,15 @@
  */
 import { hostname } from 'node:os'
 import { abortable, within } from '../../../deadline.ts'
-import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
+import type { EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
 import type { Settle } from '../../../types.ts'
 import { Intake } from '../../common/intake.ts'
-import { Refusals } from '../../common/refusals.ts'
 import type { Lease, Shared } from '../../common/shared.ts'
 import { type OpenClient, plainError } from '../client.ts'
+import { SendingEndpoint } from '../sender.ts'
 import { Acks } from './acks.ts'
-import type { Sender } from './add.ts'
 import { streamsOf } from './checks.ts'
 import { Consumer } from './consumer.ts'
 import { contentOf, fieldsOf } from './fields.ts'
@@ -45,8 +44,8 @@ interface Reading {
   readonly ended: Promise<void>
 }
 
-export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
-  declare readonly counters: Endpoint['counters'] & {
+export class StreamEndpoint extends SendingEndpoint<StreamOptions> {
+  declare readonly counters: SendingEndpoint<StreamOptions>['counters'] & {
     /** Entries that Redis has been told are done. */
     acknowledged: number
     /** Entries that the lanes rejected for now: they were handed in again. */
@@ -59,10 +58,6 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
     trimmed: number
     /** Groups that were gone, and were made anew. */
     regrouped: number
-    /** Messages that the server answered with an error. */
-    refused: number
-    /** Messages that the connection was lost under: written or not, nobody knows. */
-    unanswered: number
   }
   readonly #server: StreamServer
   readonly #streams: readonly string[]
@@ -72,15 +67,13 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
   readonly #acks: Acks
   readonly #intake: Intake<Held>
   readonly #groups: Groups
-  readonly #refusals = new Refusals(this.log, 'Redis refused what was written')
   #writer: Lease<Writer> | undefined
   #reading: Reading | undefined
   #isQuiet = false
 
   constructor(context: EndpointContext<StreamOptions>, server: StreamServer) {
     super(context)
-    const own = { acknowledged: 0, rejected: 0, letGo: 0, claimed: 0, trimmed: 0, regrouped: 0 }
-    Object.assign(this.counters, own, { refused: 0, unanswered: 0 })
+    Object.assign(this.counters, { acknowledged: 0, rejected: 0, letGo: 0, claimed: 0, trimmed: 0, regrouped: 0 })
     const { options, name } = context
     const { group, start } = options
     this.#server = server
@@ -250,21 +243,4 @@ export class StreamEndpoint extends Endpoint<StreamOptions> implements Sender {
 
   /** The server is there, and of no use: a right is missing, it is a replica, it is loading its data. */
   readonly #onUseless = (error: unknown): void => this.lost(plainError(error))
-
-  onRefused(error: Error): void {
-    this.counters.refused++
-    this.#refusals.add(plainError(error).message)
-  }
-
-  onUnanswered(): void {
-    this.counters.unanswered++
-  }
-
-  onFull(): void {
-    this.saturated(true)
-  }
-
-  onRoom(): void {
-    this.saturated(false)
-  }
 }

@@ -11,7 +11,8 @@ import type { Settle } from '../../../types.ts'
 import { isErrorReply } from '../client.ts'
 import { Connection, type ConnectionInit } from '../connection.ts'
 import { Cork } from '../../common/cork.ts'
-import { Add, type Adder, type Addition, bytesOf, refusalOf, type Sender } from './add.ts'
+import type { Sender } from '../sender.ts'
+import { Add, type Adder, type Addition, bytesOf, refusalOf } from './add.ts'
 
 /** At most so many messages and bytes wait for an answer. */
 const MAX_IN_FLIGHT = 10_000

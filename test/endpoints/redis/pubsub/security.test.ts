@@ -184,7 +184,7 @@ describe('endpoint-redis, users and passwords', { skip: need('redis-server', 're
       await app.araldo.publish('in', number, { topic: number % 10 === 0 ? 'loud' : 'quiet' })
     }
     await until(() => heard.length === 10 && endpoint('orders').counters['refused'] === 90)
-    const warnings = lines.filter((line) => line.msg === 'Redis refused what was published')
+    const warnings = lines.filter((line) => line.msg === 'Redis refused what was sent')
     assert.equal(warnings.length, 1)
     assert.match(String(warnings[0]?.['reason']), /^NOPERM/)
     assert.equal(endpoint('orders').state, 'up')
