@@ -103,7 +103,9 @@ describe('a signature', () => {
 
   test('whose options do not go together is a mistake of the config', () => {
     const issues = (signature: SignatureOptions): string =>
-      [...check({ ...DEFAULTS, path: '/in', signature })].map(({ message }) => message).join('; ')
+      [...check({ ...DEFAULTS, 'allow-private': false, path: '/in', signature })]
+        .map(({ message }) => message)
+        .join('; ')
     assert.match(issues({ ...base, scheme: 'hmac', secret: 'x' }), /needs 'header'/)
     assert.match(issues({ ...STRIPE, prefix: 'x' }), /'prefix' is of 'hmac' alone/)
     assert.match(issues({ ...STANDARD, secret: 'not base64!' }), /base64/)
