@@ -7,7 +7,7 @@ import { PATIENCE, report } from '../faults/support/scale.ts'
 import type { InteropPeer } from '../peers/peer.ts'
 import { configOf } from '../support/relay.ts'
 import { until } from '../support/wait.ts'
-import type { DurableBrokers, DurableEnd } from './durable.ts'
+import type { DurableBrokers, DurableEnd, RelayPeer, Victim } from './durable.ts'
 import { WINDOW } from './durable.ts'
 import { KEYS, Load, outcomeOf } from './load.ts'
 
@@ -19,7 +19,7 @@ export interface Pair {
   readonly source: string
   readonly target: string
   readonly ends: readonly [DurableEnd, DurableEnd]
-  readonly from: InteropPeer
+  readonly from: InteropPeer & Partial<RelayPeer>
   readonly to: InteropPeer
 }
 
@@ -52,9 +52,12 @@ export class Pairs {
     })
     const endpoints = Object.assign({}, ...pairs.map(declare)) as Parameters<typeof configOf>[0]
     const routes = Object.fromEntries(pairs.map(({ source, target }) => [source, [{ to: target }]]))
-    const relay = await startRelay({ t, config: configOf(endpoints, routes, { instance: 'interop' }) })
+    const config = configOf(endpoints, routes, { instance: 'interop' })
+    const plugins = { 'araldo.marshalling': [{ name: 'bytes', id: 'marshal-raw' }], ...config.plugins }
+    const relay = await startRelay({ t, config: { ...config, plugins } })
     await relay.until((scrape) => Object.keys(endpoints).every((name) => scrape.isUp(name)), 'every endpoint to be up')
     const started = new Pairs(t, relay, pairs)
+    for (const { from } of pairs) await from.connect?.(relay.host)
     for (const pair of pairs) started.#loads.set(pair, new Load(pair.from, PACE * pairs.length))
     t.after(() => started.#abort())
     return started
@@ -78,7 +81,7 @@ export class Pairs {
   }
 
   /** Kills something under load, and starts it again after a while. */
-  async crash(victim: { kill(): Promise<unknown>; start(): Promise<unknown> }): Promise<void> {
+  async crash(victim: Victim): Promise<void> {
     this.#kills++
     await victim.kill()
     await sleep(200)
@@ -103,7 +106,8 @@ export class Pairs {
       const { messages, lost, duplicates, corrupted, disordered, copies } = outcome
       const { received, delivered, dropped, deadLettered, waiting } = scrape.lane(pair.source, pair.target)
       t.diagnostic(`${pair.name}: ${JSON.stringify({ ...outcome, repeats: load.repeats, received, delivered })}`)
-      assert.deepEqual({ lost, corrupted, disordered }, { lost: 0, corrupted: 0, disordered: 0 }, pair.name)
+      assert.deepEqual({ lost, corrupted }, { lost: 0, corrupted: 0 }, pair.name)
+      if (isLedgerExact || pair.ends[0].redeliversLate !== true) assert.equal(disordered, 0, pair.name)
       // What the source had and could not confirm it is sent again, once for each key.
       const most = this.#kills * (WINDOW + 2 * KEYS)
       assert.ok(duplicates <= most, `${pair.name}: ${duplicates} duplicates, ${most} at most`)
@@ -153,7 +157,12 @@ async function pairOf(ends: readonly [DurableEnd, DurableEnd], number: number, b
 function declare({ source, target, ends, from, to }: Pair): object {
   const [{ type, bounds }, { type: targetType }] = ends
   return {
-    [source]: { ...from.options, ...bounds, id: type },
-    [target]: { ...to.options, ...('topic' in to.options && { topic: to.topic }), id: targetType },
+    [source]: { ...from.options, ...bounds, id: type, marshalling: 'bytes' },
+    [target]: {
+      ...to.options,
+      ...('topic' in to.options && { topic: to.topic }),
+      id: targetType,
+      marshalling: 'bytes',
+    },
   }
 }
