@@ -20,7 +20,7 @@ const isLong = process.env.ARALDO_FAULTS === 'long'
 /** Of the tests that have a long form. */
 const LONG = new Set(['faults', 'interop', 'journal', 'model'])
 /** No test, and on Node 20 no test file, takes longer (milliseconds): one that hangs fails, and is named. */
-const TIMEOUT = isLong ? 900_000 : 180_000
+const TIMEOUT = isLong ? 900_000 : 240_000
 /** Test files wait for brokers more than they compute. More at once than this make them late for one another. */
 const CONCURRENCY = isLong ? 1 : Math.min(4, availableParallelism() + 1)
 

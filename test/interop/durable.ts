@@ -101,6 +101,8 @@ export interface DurableEnd {
   readonly bounds: object
   /** As a source: what a relay had that was killed comes when its time is over, behind what is new. */
   readonly redeliversLate?: boolean
+  /** Its messages have no place for a key. */
+  readonly keyless?: boolean
   /** As a target, it knows a message by its id, and has none twice. */
   readonly deduplicates?: boolean
 }
@@ -161,6 +163,7 @@ export const DURABLE: readonly DurableEnd[] = [
     broker: 'rabbitmq',
     peer: ({ rabbitmq }) => createMqttPeer(rabbitmq.mqtt as Server, { options: { version: '3.1.1', qos: 1 } }),
     bounds: {}, // the broker's own: mqtt.prefetch, 10
+    keyless: true,
   },
   {
     name: 'MQTT, Mosquitto',
