@@ -28,6 +28,8 @@ const INTERVAL = 5
 const PATIENCE = 15_000
 /** A stream comes in bits of so many milliseconds. */
 const TICK = 1
+/** Not every broker says how many acknowledgements it waits for: the relay has written the last one so long after (ms). */
+const QUIET = 100
 /** Nobody sees when a subscriber of a broker that keeps nothing is there: it is sent to until something arrives. */
 const PROBE_INTERVAL = 50
 
@@ -38,21 +40,35 @@ interface Sample {
   readonly cpu: number
 }
 
-/** The source holds all of it before the relay starts, which then takes it as fast as it can. */
+/**
+ * The source holds all of it before the relay may take it, as fast as it can. All that it costs counts, to the last
+ * acknowledgement: what has not arrived yet may have been paid for already.
+ */
 export async function measureBacklog(relay: Relay, bridge: Bridge, amounts: Amounts): Promise<BridgeResult> {
   const { source, target } = bridge
-  const total = amounts.warmUp + amounts.messages
-  await source.send(0, total)
+  const { warmUp, messages } = amounts
+  const total = warmUp + messages
+  await source.send(0, warmUp)
   const process = await relay.start(bridge)
   const sample = sampler(process.pid as number, target.arrived)
-  try {
-    const first = await sampleAt(amounts.warmUp, sample)
-    const last = await sampleAt(total, sample)
-    const isAcknowledged = async (): Promise<boolean> => ((await source.left()) ?? 0) === 0
+  const isAcknowledged = async (): Promise<boolean> => ((await source.left()) ?? 0) === 0
+  const acknowledged = async (): Promise<void> => {
     await until(isAcknowledged, { timeout: PATIENCE, message: 'the acknowledgements' })
+    await sleep(QUIET)
+  }
+  try {
+    await sampleAt(warmUp, sample)
+    await acknowledged()
+    process.pause()
+    await source.send(warmUp, messages)
+    const first = await sample()
+    process.resume()
+    const { arrived, at } = await sampleAt(total, sample)
+    await acknowledged()
+    const last = { arrived, at, cpu: cpuNanoseconds(process.pid as number) }
     // Some brokers tell of what is not acknowledged only when nobody holds it any more.
     await process.stop()
-    await until(isAcknowledged, { timeout: PATIENCE, message: 'the last acknowledgements' })
+    await acknowledged()
     return resultOf(first, last, total, await target.arrived())
   } finally {
     await process.kill()

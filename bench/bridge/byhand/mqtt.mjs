@@ -13,10 +13,21 @@ export async function openSource({ url, topic }, window, onMessages) {
     for (const { packet } of messages) client._sendPacket({ cmd: 'puback', messageId: packet.messageId })
   }
   let waiting = []
+  // Mosquitto 2.0 sends more than the receive maximum: nothing is read while there are too many.
+  let waitingFor
+  let readNext
   const flush = () => {
     const messages = waiting
     waiting = []
-    void onMessages(messages, acknowledge)
+    waitingFor = onMessages(messages, acknowledge)?.then(() => {
+      waitingFor = undefined
+      readNext?.()
+      readNext = undefined
+    })
+  }
+  client.handleMessage = (_packet, done) => {
+    if (waitingFor === undefined) done()
+    else readNext = done
   }
   client.on('packetreceive', (packet) => {
     if (packet.cmd !== 'publish') return

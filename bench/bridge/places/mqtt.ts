@@ -59,5 +59,4 @@ async function keepSession(url: string, topic: string): Promise<void> {
   await client.endAsync()
 }
 
-/** mosquitto 2.0 does not keep to a receive maximum: of a large backlog it sends more than araldo takes. */
-export const mqtt: Kind = { name: 'mqtt', title: 'MQTT (QoS 1)', isSafe: true, share: 0.2, program: 'mosquitto', open }
+export const mqtt: Kind = { name: 'mqtt', title: 'MQTT (QoS 1)', isSafe: true, program: 'mosquitto', open }
