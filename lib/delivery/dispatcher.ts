@@ -6,7 +6,7 @@ import type { ThrottleConfig } from '../config/steps.ts'
 import { Deadlines } from '../deadlines.ts'
 import { dropReasonOf } from '../errors.ts'
 import type { RetryConfig } from './guarantee.ts'
-import { type Fate, Handover, type Target } from './handover.ts'
+import { type Fate, Handover, isPipelined, type Target } from './handover.ts'
 import type { Message } from '../message.ts'
 import { Outbox, type OutboxBounds, type OutboxEntry } from './outbox.ts'
 import { Backoff, delayAfter } from '../retry.ts'
@@ -58,6 +58,8 @@ export class Dispatcher<Item> {
   readonly #now: () => number
   /** When it was to be asked again after it had taken nothing. */
   #askedAt = -Infinity
+  readonly #isPipelined: boolean
+  #isFull = false
   /** Nothing is sent while it is set. */
   isWaiting = false
   #pause: NodeJS.Timeout | undefined
@@ -73,6 +75,7 @@ export class Dispatcher<Item> {
     this.#init = init
     this.outbox = new Outbox(bounds)
     this.#isGuarded = throttle !== undefined || init.refusalOf !== undefined
+    this.#isPipelined = isPipelined(target)
     this.#handover = new Handover(target, this.#onEnd)
     this.#now = clock.now ?? (() => performance.now())
     this.#held = new Deadlines(this.#onDue, this.#now)
@@ -94,9 +97,9 @@ export class Dispatcher<Item> {
     if (this.isWaiting || this.#isPumping || this.#isClosed) return
     if (this.#turn !== undefined || this.#pause !== undefined) return
     this.#isPumping = true
-    const { target, concurrency } = this.#init
+    const { target } = this.#init
     let left = MAX_A_TURN
-    while (!this.#isClosed && this.#pause === undefined && target.ready && this.#handover.inFlight < concurrency) {
+    while (!this.#isClosed && this.#pause === undefined && target.ready && this.#hasRoom()) {
       if (left-- === 0) {
         this.#turn = setImmediate(this.#onTurn)
         break
@@ -167,6 +170,19 @@ export class Dispatcher<Item> {
     }
     if (this.#onAnswer.length > 0) this.#tellAnswered()
     this.pump()
+  }
+
+  /**
+   * Where messages follow one another without waiting, the answers come in order, too: once as many are in flight as may
+   * be, half of them must be answered before more are sent. They go, and their answers come, by the dozen: what a turn of
+   * the event loop costs is paid for all of them once.
+   */
+  #hasRoom(): boolean {
+    const { inFlight } = this.#handover
+    const { concurrency } = this.#init
+    if (inFlight >= concurrency) this.#isFull = this.#isPipelined
+    else if (inFlight <= concurrency / 2) this.#isFull = false
+    return inFlight < concurrency && !this.#isFull
   }
 
   #tellAnswered(): void {

@@ -709,3 +709,20 @@ describe('a lane at rest', () => {
     assert.equal(lane.messages, 0)
   })
 })
+
+describe('a lane to a target that keeps the order of what follows without waiting', () => {
+  it('sends no more, once as much is in flight as may be, until half of it is answered', () => {
+    const { target, lane, accept } = setUp({ confirm: true, pipelined: true, delivery: { concurrency: 4 } })
+    const answers: (() => void)[] = []
+    target.onSend = (_message, settle) => void answers.push(() => settle?.(null))
+    const answer = (): void => answers.shift()?.()
+    for (let number = 0; number < 10; number++) accept()
+    assert.equal(target.sent.length, 4)
+    answer()
+    assert.equal(target.sent.length, 4)
+    answer()
+    assert.equal(target.sent.length, 6)
+    while (answers.length > 0) answer()
+    assert.deepEqual([target.sent.length, lane.ledger.delivered, lane.messages], [10, 10, 0])
+  })
+})
