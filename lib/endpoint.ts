@@ -226,7 +226,20 @@ export abstract class Endpoint<Options extends object = object> {
 
   /** A message of this endpoint: `source` and `marshaller` are its own. */
   protected message(init: Omit<MessageInit, 'source' | 'marshaller'>): Message {
-    return new Message({ source: this.name, marshaller: this.marshaller, ...init })
+    // Field by field: to spread it would take as long as all the rest.
+    const { payload, body, topic, key, headers, id, time, origin } = init
+    return new Message({
+      source: this.name,
+      marshaller: this.marshaller,
+      payload,
+      body,
+      topic,
+      key,
+      headers,
+      id,
+      time,
+      origin,
+    })
   }
 
   /** The link broke. The endpoint goes down and connects anew after a while. Ignored when it is not open or opening. */

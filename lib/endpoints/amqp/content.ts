@@ -4,7 +4,7 @@
  */
 import type { ConsumeMessage } from 'amqplib'
 import type { MessageInit } from '../../message.ts'
-import { attributesOf, CONTENT_TYPE } from '../common/attributes.ts'
+import { type Attributes, AttributesReader, CONTENT_TYPE } from '../common/attributes.ts'
 import { CONTENT_ENCODING, COPIES, PRIORITY, TEXT_PROPERTIES, USER_ID } from './properties.ts'
 
 /** Tables within tables are read so deep. */
@@ -30,8 +30,7 @@ export type Content = Required<Pick<MessageInit, 'payload' | 'topic'>> &
   Pick<MessageInit, 'id' | 'key' | 'time' | 'headers'>
 
 export function contentOf({ content, fields, properties }: ConsumeMessage): Content {
-  const table: unknown = properties.headers
-  const { id, key, time, headers } = attributesOf(pairsOf(table, properties))
+  const { id, key, time, headers } = attributesIn(properties)
   const seconds: unknown = properties.timestamp
   const messageId: unknown = properties.messageId
   return {
@@ -50,22 +49,21 @@ function timeOf(timestamp: unknown): number | undefined {
   return timestamp < MAX_SECONDS ? timestamp * 1_000 : timestamp
 }
 
-type Pair = readonly [string, string]
-
-function pairsOf(table: unknown, properties: ConsumeMessage['properties']): Pair[] {
-  const pairs: Pair[] = []
+function attributesIn(properties: ConsumeMessage['properties']): Attributes {
+  const attributes = new AttributesReader()
+  const table: unknown = properties.headers
   if (isTable(table)) {
     for (const name of Object.keys(table)) {
       // RabbitMQ takes BCC away before it delivers.
-      if (name === 'CC') pairs.push([COPIES, textOf(table[name])])
-      else if (!OF_PROPERTIES.has(name)) pairs.push([name, textOf(table[name])])
+      if (name === 'CC') attributes.add(COPIES, textOf(table[name]))
+      else if (!OF_PROPERTIES.has(name)) attributes.add(name, textOf(table[name]))
     }
   }
   for (const [name, property] of PROPERTIES) {
     const value: unknown = properties[property]
-    if (typeof value === 'string' || typeof value === 'number') pairs.push([name, String(value)])
+    if (typeof value === 'string' || typeof value === 'number') attributes.add(name, String(value))
   }
-  return pairs
+  return attributes
 }
 
 /**

@@ -23,19 +23,21 @@ export interface Attributes {
   readonly headers: Headers | undefined
 }
 
-/** @param pairs name and value as they came; of two with one name the last counts. */
-export function attributesOf(pairs: Iterable<readonly [string, string]>): Attributes {
-  let id: string | undefined
-  let key: string | undefined
-  let time: number | undefined
-  let headers: Record<string, string> | undefined
-  for (const [name, value] of pairs) {
-    if (name === ID) id = value === '' || value.length > MAX_ID ? undefined : value
-    else if (name === KEY) key = value
-    else if (name === TIME) time = timeOf(value)
-    else (headers ??= Object.create(null) as Record<string, string>)[name] = value
+export const NO_ATTRIBUTES: Attributes = { id: undefined, key: undefined, time: undefined, headers: undefined }
+
+/** Takes in headers as they come; of two with one name the last counts. */
+export class AttributesReader implements Attributes {
+  id: string | undefined
+  key: string | undefined
+  time: number | undefined
+  headers: Record<string, string> | undefined
+
+  add(name: string, value: string): void {
+    if (name === ID) this.id = value === '' || value.length > MAX_ID ? undefined : value
+    else if (name === KEY) this.key = value
+    else if (name === TIME) this.time = timeOf(value)
+    else (this.headers ??= Object.create(null) as Record<string, string>)[name] = value
   }
-  return { id, key, time, headers }
 }
 
 /** @returns undefined where it is no time that a Date can hold. */

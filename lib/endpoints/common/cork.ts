@@ -4,18 +4,21 @@
  * at the end of the event loop's turn. Measured against ioredis' own ways (a call a message, pipelines by hand and
  * automatic), that takes the least processor time, at any rate.
  */
-import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 
 /** Writes that would follow one another within so many milliseconds are made one, at the cost of a turn of the loop. */
 const CLOSE_TOGETHER = 0.1
 
+/** A socket, or a stream that writes to one. */
+type Corkable = Pick<Writable, 'cork' | 'uncork'>
+
 export class Cork {
   /** The socket, while it is corked. */
-  #corked: Socket | undefined
+  #corked: Corkable | undefined
   #uncorkedAt = 0
 
   /** Something is about to be written to the socket, which is always the same one while it is open. */
-  hold(socket: Socket): void {
+  hold(socket: Corkable): void {
     if (this.#corked !== undefined) return
     this.#corked = socket
     socket.cork()

@@ -1,6 +1,7 @@
 /**
- * Floor 3. One connection to a broker: opened once and lost once. MQTT.js connects, subscribes, pings and publishes; it
- * connects again, queues and sends again nothing: the endpoint does all of that, where it is bounded, counted and seen.
+ * Floor 3. One connection to a broker: opened once and lost once. MQTT.js connects, subscribes and pings, and reads what
+ * comes; it connects again, publishes, queues and sends again nothing: the endpoint does all of that, where it is bounded,
+ * counted and seen.
  *
  * MQTT.js acknowledges a packet when its handler is done with it, and handles one at a time: with several in hand at once
  * it would read nothing more. So what comes is taken out of its hands as soon as it is parsed, and left to it as a
@@ -8,10 +9,8 @@
  */
 import {
   connect,
-  Store,
   UniqueMessageIdProvider,
   type IClientOptions,
-  type IClientPublishOptions,
   type IConnackPacket,
   type IPublishPacket,
   type ISubscriptionMap,
@@ -20,6 +19,7 @@ import {
 } from 'mqtt'
 import { quote } from '../../config/words.ts'
 import { within } from '../../deadline.ts'
+import { Cork } from '../common/cork.ts'
 import { PacketLengths } from './packets.ts'
 import { disconnection } from './reasons.ts'
 
@@ -29,7 +29,11 @@ const PING_TIMEOUT = 4_000
 const CLOSE_TIMEOUT = 500
 const PUBACK = 0x40
 const PUBREC = 0x50
+const PUBREL = 0x62
 const DISCONNECT = Buffer.from([0xe0, 0])
+
+/** What a broker says of a message that it was sent. */
+export type Answer = Extract<Packet, { cmd: 'puback' | 'pubrec' | 'pubcomp' }>
 
 export interface ConnectionInit {
   /** Where the broker is, and who connects. */
@@ -40,23 +44,12 @@ export interface ConnectionInit {
   readonly onPublish: (packet: IPublishPacket, qos: number) => void
   /** The broker is done with a message of QoS 2 (PUBREL). */
   readonly onRelease: (id: number) => void
+  /** What became of a message that was sent: PUBACK, PUBREC, PUBCOMP. */
+  readonly onAnswer: (packet: Answer) => void
   /** What was to be sent has left. */
   readonly onDrain: () => void
   /** The connection broke. Not called for a failure of {@link Connection.open}, nor after {@link Connection.close}. */
   readonly onLost: (error: Error) => void
-}
-
-/** Keeps nothing: what was not confirmed when the connection broke is the lanes' to send again. */
-class Nothing extends Store {
-  override put(_packet: Packet, done: () => void): this {
-    done()
-    return this
-  }
-
-  override del(_packet: unknown, done: () => void): this {
-    done()
-    return this
-  }
 }
 
 export class Connection {
@@ -71,8 +64,11 @@ export class Connection {
   #pingTimer: NodeJS.Timeout | undefined
   /** Of a broker that was told how large a packet may be: one of MQTT 5. */
   readonly #lengths: PacketLengths | undefined
-  /** Acknowledgements of this turn of the event loop: they leave by one write. */
+  /** PUBACK, PUBREC and PUBREL of this turn of the event loop: they leave by one write. */
   #acks: number[] = []
+  readonly #cork = new Cork()
+  /** Packet identifiers of what goes out: MQTT.js takes those of its subscriptions from here. */
+  readonly #ids = new UniqueMessageIdProvider()
 
   constructor(init: ConnectionInit) {
     this.#init = init
@@ -90,8 +86,7 @@ export class Connection {
         resubscribe: false,
         queueQoSZero: false,
         timerVariant: 'native',
-        outgoingStore: new Nothing(),
-        messageIdProvider: new UniqueMessageIdProvider(),
+        messageIdProvider: this.#ids,
       })
       this.#client = client
       // It would give up half a keepalive after its ping: too soon where that is short, too late where it is long.
@@ -136,29 +131,31 @@ export class Connection {
     return this.#client?.stream.writableLength ?? 0
   }
 
-  /**
-   * @param done called once when the broker has confirmed it, or with the error that it answered; not where the
-   * connection is lost before. Left out for QoS 0.
-   */
-  publish(topic: string, payload: Buffer, options: IClientPublishOptions, done?: (error?: Error) => void): void {
-    this.#client?.publish(
-      topic,
-      payload,
-      options,
-      done &&
-        ((error) => {
-          if (!this.#isOver) done(error ?? undefined)
-        }),
-    )
+  /** @returns a packet identifier that nothing else has until it is given back; undefined where all are in use. */
+  allocate(): number | undefined {
+    return this.#ids.allocate() ?? undefined
+  }
+
+  free(id: number): void {
+    this.#ids.deallocate(id)
+  }
+
+  /** A packet, in pieces. What is written in one turn of the event loop leaves by one write. */
+  write(pieces: readonly Buffer[]): void {
+    const stream = this.#client?.stream
+    if (this.#isOver || stream?.writable !== true) return
+    this.#cork.hold(stream)
+    for (const piece of pieces) stream.write(piece)
   }
 
   /** PUBACK for a message of QoS 1, PUBREC for one of QoS 2. */
   acknowledge(id: number, qos: number): void {
-    if (this.#isOver) return
-    // MQTT.js handles each packet in a tick of its own: only the turn's end has all of them.
-    if (this.#acks.length === 0) setImmediate(this.#writeAcks)
-    // The two bytes of a success need no reason code. Source: MQTT 5, sections 3.4.2.1 and 3.5.2.1.
-    this.#acks.push(qos === 1 ? PUBACK : PUBREC, 2, id >> 8, id & 0xff)
+    this.#acknowledge(qos === 1 ? PUBACK : PUBREC, id)
+  }
+
+  /** PUBREL: the broker may use a packet identifier of QoS 2 for another message. */
+  release(id: number): void {
+    this.#acknowledge(PUBREL, id)
   }
 
   /** Handles nothing for a while, whatever it is: what the broker sends fills its socket. */
@@ -197,6 +194,14 @@ export class Connection {
     client.end(true)
   }
 
+  #acknowledge(type: number, id: number): void {
+    if (this.#isOver) return
+    // MQTT.js handles each packet in a tick of its own: only the turn's end has all of them.
+    if (this.#acks.length === 0) setImmediate(this.#writeAcks)
+    // The two bytes of a success need no reason code. Source: MQTT 5, sections 3.4.2.1, 3.5.2.1 and 3.6.2.1.
+    this.#acks.push(type, 2, id >> 8, id & 0xff)
+  }
+
   readonly #writeAcks = (): void => {
     const acks = this.#acks
     if (acks.length === 0) return
@@ -210,6 +215,10 @@ export class Connection {
     else if (packet.cmd === 'connack') {
       if ((packet.reasonCode ?? packet.returnCode) === 0) this.#init.onConnack(packet)
     } else if (packet.cmd === 'pubrel') this.#init.onRelease(packet.messageId ?? 0)
+    else if (packet.cmd === 'puback' || packet.cmd === 'pubrec' || packet.cmd === 'pubcomp') {
+      // MQTT.js knows of none of these, and passes over them.
+      if (!this.#isOver) this.#init.onAnswer(packet)
+    }
   }
 
   #take(packet: IPublishPacket): void {

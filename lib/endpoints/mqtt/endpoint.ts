@@ -20,7 +20,8 @@ import { clientOptions } from './client-options.ts'
 import { Connection } from './connection.ts'
 import { Hands, Held } from './hands.ts'
 import { DEFAULT_RECEIVE_MAXIMUM, type MqttOptions } from './options.ts'
-import { attributesOfPacket, packetSize, propertiesOf } from './properties.ts'
+import { attributesOfPacket, propertiesOf } from './properties.ts'
+import { PublishPacket } from './publish.ts'
 import { Publisher } from './publisher.ts'
 import { refusalOf } from './reasons.ts'
 import { subscribe } from './subscription.ts'
@@ -124,6 +125,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       onConnack: (packet) => this.#onConnack(packet, connection),
       onPublish: (packet, qos) => this.#onPublish(packet, qos),
       onRelease: (id) => this.#hands.release(id),
+      onAnswer: (packet) => this.#publisher?.answer(packet),
       onDrain: () => this.#publisher?.look(),
       onLost: (error) => {
         this.#hands.end()
@@ -173,20 +175,13 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
       expiry: expiry === undefined ? undefined : Math.ceil(expiry / 1_000),
     }
     const properties = version === 5 ? propertiesOf(message, payload, sending) : undefined
-    const size = packetSize(topic, payload, qos, properties)
-    if (size > this.#maxPacket) throw new errors.TOO_LARGE(this.name, this.#maxPacket, size)
-    publisher.publish(
-      topic,
-      payload,
-      properties === undefined ? { qos, retain } : { qos, retain, properties },
-      qos === 0 ? undefined : settle,
-      (error) => this.#refusal(error, topic, message),
-    )
+    const packet = new PublishPacket({ topic, payload, qos, retain, properties })
+    if (packet.size > this.#maxPacket) throw new errors.TOO_LARGE(this.name, this.#maxPacket, packet.size)
+    publisher.publish(packet, settle, (code) => this.#refusal(code, topic, message))
   }
 
-  #refusal(error: Error, topic: string, { id }: Message): Error {
+  #refusal(code: number, topic: string, { id }: Message): Error {
     this.counters.refused++
-    const code = 'code' in error && typeof error.code === 'number' ? error.code : undefined
     const refusal = refusalOf(code, { endpoint: this.name, topic, id })
     this.#refusals.add(refusal.message)
     return refusal
@@ -224,7 +219,8 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     const payload = packet.payload as Buffer
     const { topic, messageId: id = 0, dup: isAgain } = packet
     if (qos === 0 || this.options.qos === 0) {
-      this.#take(this.message({ ...attributesOfPacket(packet, this.options.version), topic, payload }))
+      const { id: ownId, key, time, headers } = attributesOfPacket(packet, this.options.version)
+      this.#take(this.message({ topic, payload, id: ownId, key, time, headers }))
       return
     }
     if (this.#hands.recognise({ id, qos, isAgain, topic, payload })) {
@@ -233,9 +229,9 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     }
     this.#isSkipping ||= this.#isOverrun()
     if (this.#isSkipping) return
-    const attributes = attributesOfPacket(packet, this.options.version)
-    const stable = attributes.id ?? this.#idOf(id, topic, payload)
-    const message = this.message({ ...attributes, id: stable, topic, payload })
+    const { id: ownId, key, time, headers } = attributesOfPacket(packet, this.options.version)
+    const stable = ownId ?? this.#idOf(id, topic, payload)
+    const message = this.message({ topic, payload, id: stable, key, time, headers })
     // Its length without the fixed header: the properties, too, are in memory.
     const held = new Held(id, qos, message, packet.length ?? payload.length)
     this.#hands.take(held)

@@ -15,7 +15,17 @@ import type { IPublishPacket } from 'mqtt'
 import { quote } from '../../config/words.ts'
 import { errors } from '../../errors.ts'
 import type { Marshaller, Message } from '../../message.ts'
-import { type Attributes, attributesOf, CONTENT_TYPE, contentTypeOf, ID, KEY, TIME } from '../common/attributes.ts'
+import {
+  type Attributes,
+  AttributesReader,
+  CONTENT_TYPE,
+  contentTypeOf,
+  ID,
+  KEY,
+  NO_ATTRIBUTES,
+  TIME,
+} from '../common/attributes.ts'
+import type { Properties } from './publish.ts'
 import { textProblem } from './text.ts'
 import { topicProblem } from './topic.ts'
 
@@ -25,27 +35,23 @@ export const RETAINED = 'mqtt-retained'
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
-type Properties = NonNullable<IPublishPacket['properties']>
-
-/** A packet of 3.1.1 says nothing of its message: that it was retained would be all. */
-const NONE: Attributes = { id: undefined, key: undefined, time: undefined, headers: undefined }
-
 /** What a packet says of its message beside topic and payload. Never throws. */
-export function attributesOfPacket({ properties, retain }: IPublishPacket, version: 5 | '3.1.1'): Attributes {
-  return version === 5 ? attributesOf(pairsOf(properties ?? {}, retain)) : NONE
-}
-
-function* pairsOf(properties: Properties, isRetained: boolean): Iterable<readonly [string, string]> {
+export function attributesOfPacket({ properties = {}, retain }: IPublishPacket, version: 5 | '3.1.1'): Attributes {
+  // A packet of 3.1.1 says nothing of its message: that it was retained would be all.
+  if (version !== 5) return NO_ATTRIBUTES
   const { userProperties = {}, contentType, responseTopic, correlationData } = properties
-  for (const [name, value] of Object.entries(userProperties)) {
+  const attributes = new AttributesReader()
+  for (const name in userProperties) {
     // MQTT.js gives a list where a name comes twice, and null for what is cut off.
+    const value: unknown = userProperties[name]
     const last: unknown = Array.isArray(value) ? value.at(-1) : value
-    if (typeof last === 'string') yield [name, last]
+    if (typeof last === 'string') attributes.add(name, last)
   }
-  if (typeof contentType === 'string') yield [CONTENT_TYPE, contentType]
-  if (typeof responseTopic === 'string') yield [RESPONSE_TOPIC, responseTopic]
-  if (Buffer.isBuffer(correlationData)) yield [CORRELATION_DATA, correlationData.toString('base64')]
-  if (isRetained) yield [RETAINED, 'true']
+  if (typeof contentType === 'string') attributes.add(CONTENT_TYPE, contentType)
+  if (typeof responseTopic === 'string') attributes.add(RESPONSE_TOPIC, responseTopic)
+  if (Buffer.isBuffer(correlationData)) attributes.add(CORRELATION_DATA, correlationData.toString('base64'))
+  if (retain) attributes.add(RETAINED, 'true')
+  return attributes
 }
 
 export interface Sending {
@@ -63,25 +69,22 @@ export interface Sending {
 export function propertiesOf(message: Message, payload: Buffer, sending: Sending): Properties {
   const { endpoint, marshaller, expiry } = sending
   const { headers, key } = message
-  const properties: Properties = { contentType: checked(endpoint, CONTENT_TYPE, contentTypeOf(message, marshaller)) }
-  const userProperties = Object.create(null) as Record<string, string>
-  userProperties[ID] = checked(endpoint, ID, message.id)
-  userProperties[TIME] = String(message.time)
-  if (key !== undefined) userProperties[KEY] = checked(endpoint, KEY, key)
+  const contentType = checked(endpoint, CONTENT_TYPE, contentTypeOf(message, marshaller))
+  const user = [ID, checked(endpoint, ID, message.id), TIME, String(message.time)]
+  if (key !== undefined) user.push(KEY, checked(endpoint, KEY, key))
+  let responseTopic: string | undefined
+  let correlationData: Buffer | undefined
   for (const name in headers) {
     const value = headers[name] as string
     if (name === CONTENT_TYPE || name === RETAINED) continue
-    if (name === RESPONSE_TOPIC) properties.responseTopic = responseTopicOf(endpoint, value)
-    else if (name === CORRELATION_DATA) properties.correlationData = correlationDataOf(endpoint, value)
+    if (name === RESPONSE_TOPIC) responseTopic = responseTopicOf(endpoint, value)
+    else if (name === CORRELATION_DATA) correlationData = correlationDataOf(endpoint, value)
     else if (name !== ID && name !== TIME && name !== KEY) {
-      checked(endpoint, name, name)
-      userProperties[name] = checked(endpoint, name, value)
+      user.push(checked(endpoint, name, name), checked(endpoint, name, value))
     }
   }
-  properties.userProperties = userProperties
-  if (!marshaller.binary && isUtf8(payload)) properties.payloadFormatIndicator = true
-  if (expiry !== undefined) properties.messageExpiryInterval = expiry
-  return properties
+  const isText = !marshaller.binary && isUtf8(payload)
+  return { isText, expiry, contentType, responseTopic, correlationData, user }
 }
 
 function checked(endpoint: string, name: string, text: string): string {
@@ -101,40 +104,4 @@ function correlationDataOf(endpoint: string, text: string): Buffer {
   const bytes = BASE64.test(text) ? Buffer.from(text, 'base64') : undefined
   if (bytes !== undefined && bytes.length <= 65_535) return bytes
   throw new errors.HEADER_INVALID(endpoint, `'${CORRELATION_DATA}' is base64 of 65,535 bytes at most`)
-}
-
-/**
- * Bytes of the PUBLISH packet (MQTT 5 and 3.1.1, section 3.3).
- * @param properties undefined in 3.1.1.
- */
-export function packetSize(topic: string, payload: Buffer, qos: number, properties: Properties | undefined): number {
-  let remaining = 2 + Buffer.byteLength(topic) + (qos > 0 ? 2 : 0) + payload.length
-  if (properties !== undefined) {
-    const length = propertiesSize(properties)
-    remaining += numberSize(length) + length
-  }
-  return 1 + numberSize(remaining) + remaining
-}
-
-function propertiesSize(properties: Properties): number {
-  const { contentType, responseTopic, correlationData, userProperties } = properties
-  let size = properties.payloadFormatIndicator === undefined ? 0 : 2
-  if (properties.messageExpiryInterval !== undefined) size += 5
-  if (contentType !== undefined) size += 3 + Buffer.byteLength(contentType)
-  if (responseTopic !== undefined) size += 3 + Buffer.byteLength(responseTopic)
-  if (correlationData !== undefined) size += 3 + correlationData.length
-  return size + userPropertiesSize(userProperties ?? {})
-}
-
-function userPropertiesSize(properties: NonNullable<Properties['userProperties']>): number {
-  let size = 0
-  for (const name in properties) size += 5 + Buffer.byteLength(name) + Buffer.byteLength(properties[name] as string)
-  return size
-}
-
-/** Bytes of a number that is written in as many as it needs. Source: MQTT 5, section 1.5.5. */
-function numberSize(value: number): number {
-  if (value < 128) return 1
-  if (value < 16_384) return 2
-  return value < 2_097_152 ? 3 : 4
 }

@@ -34,7 +34,7 @@ export interface Refused {
  * What a PUBACK, PUBREC or PUBCOMP with an error means for the message. What is a matter of its topic or its payload
  * stays so; all else is the broker's state, and may pass: a quota, a fault within.
  */
-export function refusalOf(code: number | undefined, { endpoint, topic, id }: Refused): Error {
+export function refusalOf(code: number, { endpoint, topic, id }: Refused): Error {
   switch (code) {
     case NOT_AUTHORIZED:
       return new errors.TOPIC_INVALID(endpoint, `the broker does not authorize it to publish to ${quote(topic)}`)
@@ -43,6 +43,6 @@ export function refusalOf(code: number | undefined, { endpoint, topic, id }: Ref
     case PAYLOAD_FORMAT_INVALID:
       return new errors.NOT_TEXT(endpoint, id)
     default:
-      return new errors.SEND_FAILED(endpoint, `the broker refused it: ${reasonText(code ?? 0x80)}`)
+      return new errors.SEND_FAILED(endpoint, `the broker refused it: ${reasonText(code)}`)
   }
 }

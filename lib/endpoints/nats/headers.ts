@@ -9,7 +9,16 @@ import { type Msg, MsgHdrsImpl } from '@nats-io/transport-node'
 import { quote } from '../../config/words.ts'
 import { errors } from '../../errors.ts'
 import type { Marshaller, Message } from '../../message.ts'
-import { type Attributes, attributesOf, CONTENT_TYPE, contentTypeOf, ID, KEY, TIME } from '../common/attributes.ts'
+import {
+  type Attributes,
+  AttributesReader,
+  CONTENT_TYPE,
+  contentTypeOf,
+  ID,
+  KEY,
+  NO_ATTRIBUTES,
+  TIME,
+} from '../common/attributes.ts'
 
 const VERSION = 'NATS/1.0\r\n'
 /** A colon ends a name; all else that is no printable ASCII has no place in one. */
@@ -66,17 +75,18 @@ export function line(name: string, value: string, endpoint: string): string {
  * What the headers of a message that came in say of it, but for the server's own.
  * @throws Error where the library cannot read the block.
  */
-export function attributesIn(message: Msg): Attributes {
-  const { headers } = message
-  return attributesOf(headers === undefined ? [] : pairs(headers))
+export function attributesIn({ headers }: Msg): Attributes {
+  if (headers === undefined) return NO_ATTRIBUTES
+  const attributes = new AttributesReader()
+  for (const [name, values] of headers) {
+    const value = values.at(-1)
+    if (value === undefined || RESERVED.test(name)) continue
+    // Elsewhere it is written in one way only; NATS' headers are told apart by their case.
+    attributes.add(isContentType(name) ? CONTENT_TYPE : name, value)
+  }
+  return attributes
 }
 
-function* pairs(headers: Iterable<[string, string[]]>): Iterable<readonly [string, string]> {
-  for (const [name, values] of headers) {
-    if (RESERVED.test(name)) continue
-    const value = values.at(-1)
-    if (value === undefined) continue
-    // Elsewhere it is written in one way only; NATS' headers are told apart by their case.
-    yield [name.toLowerCase() === CONTENT_TYPE ? CONTENT_TYPE : name, value]
-  }
+function isContentType(name: string): boolean {
+  return name.length === CONTENT_TYPE.length && name.toLowerCase() === CONTENT_TYPE
 }

@@ -1,6 +1,6 @@
 /** Floor 3. Rows of a table as messages, and the statements that read and settle them. */
 import type { MessageInit } from '../../message.ts'
-import { attributesOf } from '../common/attributes.ts'
+import { type Attributes, AttributesReader } from '../common/attributes.ts'
 import type { Row } from './session.ts'
 import { slotOf } from './slots.ts'
 import { isBytes, type Table, timeToText } from './table.ts'
@@ -77,7 +77,7 @@ export function readRow(row: Row, name: string): ReadRow {
   const [id, slot, payload, key, topic, headers, messageId, time, found] = row
   const bytes = Buffer.isBuffer(payload) ? payload : Buffer.from(textOf(payload) ?? '')
   const json = textOf(headers)
-  const attributes = attributesOf(json === undefined ? [] : pairsOf(json))
+  const attributes = attributesIn(json)
   const ownId = textOf(messageId) ?? attributes.id
   const content = {
     payload: bytes,
@@ -95,15 +95,23 @@ function textOf(value: Row[number] | undefined): string | undefined {
 }
 
 /** What is no text in it is written as JSON; what is no object has no headers. */
-function pairsOf(json: string): [string, string][] {
-  let value: unknown
-  try {
-    value = JSON.parse(json)
-  } catch {
-    return []
+function attributesIn(json: string | undefined): Attributes {
+  const attributes = new AttributesReader()
+  const table = json === undefined ? undefined : tableOf(json)
+  for (const name in table) {
+    const value = table[name]
+    attributes.add(name, typeof value === 'string' ? value : JSON.stringify(value))
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return []
-  return Object.entries(value).map(([name, each]) => [name, typeof each === 'string' ? each : JSON.stringify(each)])
+  return attributes
+}
+
+function tableOf(json: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json)
+    return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function timeFrom(text: string | undefined): number | undefined {

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { attributesOf } from '../../../lib/endpoints/common/attributes.ts'
+import { type Attributes, AttributesReader } from '../../../lib/endpoints/common/attributes.ts'
+
+function attributesOf(pairs: readonly (readonly [string, string])[]): Attributes {
+  const reader = new AttributesReader()
+  for (const [name, value] of pairs) reader.add(name, value)
+  const { id, key, time, headers } = reader
+  return { id, key, time, headers }
+}
 
 test('an id of more characters than any relay gives is none', () => {
   assert.equal(attributesOf([['araldo-id', 'a'.repeat(1_024)]]).id?.length, 1_024)

@@ -31,6 +31,20 @@ for (const [when, before] of [
   })
 }
 
+test('a message of QoS 1 that is answered like one of QoS 2 ends the connection, and is not taken for delivered', async (t) => {
+  const port = await startLiar(t, (socket) => {
+    socket.once('data', () => {
+      socket.write(CONNACK)
+      // A PUBREC for whatever is published first.
+      socket.once('data', () => socket.write(Buffer.from([0x50, 2, 0, 1])))
+    })
+  })
+  const { send, down } = await startMqtt(t, { url: `mqtt://127.0.0.1:${port}`, topic: 'orders' })
+  const sent = send('{}')
+  assert.match(await down(/PUBREC/), /a message of QoS 1 with PUBREC/)
+  assert.match((await sent)?.message ?? 'delivered', /connection/)
+})
+
 test('lengths are read in whatever pieces they come', () => {
   const small = Buffer.concat([CONNACK, Buffer.from([0xd0, 0]), Buffer.from([0x30, 0xc8, 1]), Buffer.alloc(200, 0xff)])
   const large = Buffer.concat([small, small, Buffer.from([0x30, 0xc9, 1]), Buffer.alloc(201)])

@@ -12,7 +12,7 @@ import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
 import { delayAfter } from '../../../retry.ts'
 import type { Settle } from '../../../types.ts'
-import type { Attributes } from '../../common/attributes.ts'
+import { type Attributes, NO_ATTRIBUTES } from '../../common/attributes.ts'
 import { Intake, RETRY } from '../../common/intake.ts'
 import { Refusals } from '../../common/refusals.ts'
 import { bufferOf } from '../bytes.ts'
@@ -256,13 +256,14 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
       return 0
     }
     const payload = bufferOf(message.data)
-    const content = this.#contentOf(message)
+    const { id, key, headers, time: ownTime } = this.#contentOf(message)
     const made = this.message({
       topic: message.subject,
       payload,
-      ...content,
-      id: content?.id ?? this.#idIn(message) ?? `${this.options.stream}:${seq}`,
-      time: content?.time ?? time,
+      key,
+      headers,
+      id: id ?? this.#idIn(message) ?? `${this.options.stream}:${seq}`,
+      time: ownTime ?? time,
     })
     const size = payload.length + message.subject.length + reply.length
     const held = new Held(seq, reply, deliveries, made, size)
@@ -271,12 +272,12 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
     return size
   }
 
-  #contentOf(message: Msg): Attributes | undefined {
+  #contentOf(message: Msg): Attributes {
     try {
       return attributesIn(message)
     } catch {
       this.counters.headerErrors++
-      return undefined
+      return NO_ATTRIBUTES
     }
   }
 

@@ -212,13 +212,15 @@ export class StreamEndpoint extends SendingEndpoint<StreamOptions> {
   }
 
   #onEntry(stream: string, id: string, fields: readonly Buffer[]): number {
-    const content = contentOf(fields, this.options['payload-field'])
+    const { payload, key, headers, id: ownId, time } = contentOf(fields, this.options['payload-field'])
     const message = this.message({
       topic: stream,
-      ...content,
-      id: content.id ?? `${stream}:${id}`,
+      payload,
+      key,
+      headers,
+      id: ownId ?? `${stream}:${id}`,
       // An entry's id begins with the time at which it was written, unless its writer has made up another.
-      time: content.time ?? Number.parseInt(id, 10),
+      time: time ?? Number.parseInt(id, 10),
     })
     let size = 0
     for (const field of fields) size += field.length
