@@ -226,7 +226,6 @@ export abstract class Endpoint<Options extends object = object> {
 
   /** A message of this endpoint: `source` and `marshaller` are its own. */
   protected message(init: Omit<MessageInit, 'source' | 'marshaller'>): Message {
-    // Field by field: to spread it would take as long as all the rest.
     const { payload, body, topic, key, headers, id, time, origin } = init
     return new Message({
       source: this.name,
