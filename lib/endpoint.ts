@@ -10,7 +10,7 @@ import type { EndpointHooks } from './endpoint-hooks.ts'
 import { errors } from './errors.ts'
 import { Link, type StateListener } from './link.ts'
 import { arriving, departing } from './marshaller-type.ts'
-import { type Marshaller, Message, type MessageInit } from './message.ts'
+import { type Marshaller, type Message, type MessageInit, messageOf } from './message.ts'
 import type { Capabilities, EndpointState, JsonSchema, Settle } from './types.ts'
 
 export type { EndpointHooks } from './endpoint-hooks.ts'
@@ -226,19 +226,7 @@ export abstract class Endpoint<Options extends object = object> {
 
   /** A message of this endpoint: `source` and `marshaller` are its own. */
   protected message(init: Omit<MessageInit, 'source' | 'marshaller'>): Message {
-    const { payload, body, topic, key, headers, id, time, origin } = init
-    return new Message({
-      source: this.name,
-      marshaller: this.marshaller,
-      payload,
-      body,
-      topic,
-      key,
-      headers,
-      id,
-      time,
-      origin,
-    })
+    return messageOf(this.name, this.marshaller, init)
   }
 
   /** The link broke. The endpoint goes down and connects anew after a while. Ignored when it is not open or opening. */
