@@ -5,7 +5,8 @@
  *
  * MQTT.js acknowledges a packet when its handler is done with it, and handles one at a time: with several in hand at once
  * it would read nothing more. So what comes is taken out of its hands as soon as it is parsed, and left to it as a
- * message of QoS 0, which it does not acknowledge; PUBACK and PUBREC are written here.
+ * message of QoS 0, which it does not acknowledge; PUBACK and PUBREC are written here. What goes out, it knows nothing of:
+ * PUBLISH and PUBREL are written here, too, and their answers handed on.
  */
 import {
   connect,
@@ -140,7 +141,7 @@ export class Connection {
     this.#ids.deallocate(id)
   }
 
-  /** A packet, in pieces. What is written in one turn of the event loop leaves by one write. */
+  /** A packet, in pieces. What is written together leaves by one write (cork.ts). */
   write(pieces: readonly Buffer[]): void {
     const stream = this.#client?.stream
     if (this.#isOver || stream?.writable !== true) return
@@ -216,7 +217,7 @@ export class Connection {
       if ((packet.reasonCode ?? packet.returnCode) === 0) this.#init.onConnack(packet)
     } else if (packet.cmd === 'pubrel') this.#init.onRelease(packet.messageId ?? 0)
     else if (packet.cmd === 'puback' || packet.cmd === 'pubrec' || packet.cmd === 'pubcomp') {
-      // MQTT.js knows of none of these, and passes over them.
+      // MQTT.js passes over them: it has sent nothing that they could answer.
       if (!this.#isOver) this.#init.onAnswer(packet)
     }
   }

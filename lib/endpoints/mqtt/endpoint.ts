@@ -20,7 +20,7 @@ import { clientOptions } from './client-options.ts'
 import { Connection } from './connection.ts'
 import { Hands, Held } from './hands.ts'
 import { DEFAULT_RECEIVE_MAXIMUM, type MqttOptions } from './options.ts'
-import { attributesOfPacket, propertiesOf } from './properties.ts'
+import { attributesOfPacket, propertiesOf, type Sending } from './properties.ts'
 import { PublishPacket } from './publish.ts'
 import { Publisher } from './publisher.ts'
 import { refusalOf } from './reasons.ts'
@@ -57,6 +57,7 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
   readonly #clientId: string
   readonly #directory: string
   readonly #topicOf: ((message: Message) => string) | undefined
+  readonly #sending: Sending
   readonly #hands: Hands
   readonly #intake: Intake<InHand>
   readonly #refusals = new Refusals(this.log, 'the broker refused what was published')
@@ -80,6 +81,12 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     this.#clientId = options['client-id'] ?? `${hostname()}-${name}`
     this.#directory = directory
     this.#topicOf = topicOf(options, name)
+    const expiry = options['message-expiry']
+    this.#sending = {
+      endpoint: name,
+      marshaller: context.marshaller,
+      expiry: expiry === undefined ? undefined : Math.ceil(expiry / 1_000),
+    }
     this.#maxPacket = options['max-packet-size']
     this.#receiveMaximum = options['receive-maximum'] ?? DEFAULT_RECEIVE_MAXIMUM
     this.#hands = new Hands((id, qos) => {
@@ -166,15 +173,10 @@ export class MqttEndpoint extends Endpoint<MqttOptions> {
     if (this.#topicOf === undefined) throw new errors.NOT_A_TARGET(this.name, this.type)
     const publisher = this.#publisher
     if (publisher === undefined) throw new errors.CONNECTION_LOST(this.name)
-    const { qos, retain, version, 'message-expiry': expiry } = this.options
+    const { qos, retain, version } = this.options
     const topic = this.#topicOf(message)
     const payload = message.encode(this.marshaller)
-    const sending = {
-      endpoint: this.name,
-      marshaller: this.marshaller,
-      expiry: expiry === undefined ? undefined : Math.ceil(expiry / 1_000),
-    }
-    const properties = version === 5 ? propertiesOf(message, payload, sending) : undefined
+    const properties = version === 5 ? propertiesOf(message, payload, this.#sending) : undefined
     const packet = new PublishPacket({ topic, payload, qos, retain, properties })
     if (packet.size > this.#maxPacket) throw new errors.TOO_LARGE(this.name, this.#maxPacket, packet.size)
     publisher.publish(packet, settle, (code) => this.#refusal(code, topic, message))

@@ -5,7 +5,7 @@ import { Endpoint, type EndpointContext } from '../../../endpoint.ts'
 import { errors } from '../../../errors.ts'
 import type { Message } from '../../../message.ts'
 import type { Settle } from '../../../types.ts'
-import { type Attributes, NO_ATTRIBUTES } from '../../common/attributes.ts'
+import { NO_ATTRIBUTES } from '../../common/attributes.ts'
 import { Refusals } from '../../common/refusals.ts'
 import { bufferOf } from '../bytes.ts'
 import { type Connection, openConnection } from '../connection.ts'
@@ -118,13 +118,13 @@ export class NatsEndpoint extends Endpoint<NatsOptions> {
       this.receive(this.message({ topic, payload }))
       return
     }
-    let attributes: Attributes | undefined
+    let attributes = NO_ATTRIBUTES
     try {
       attributes = attributesIn(message)
     } catch {
       this.counters.headerErrors++
     }
-    const { id, key, time, headers } = attributes ?? NO_ATTRIBUTES
+    const { id, key, time, headers } = attributes
     this.receive(this.message({ topic, payload, id, key, time, headers }))
   }
 
