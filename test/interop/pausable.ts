@@ -60,6 +60,8 @@ export interface TargetPlace {
 
 export interface ConfirmingTarget {
   readonly name: string
+  /** What has arrived stays: a stream, a table. */
+  readonly keeps: boolean
   readonly broker?: keyof PressureBrokers
   /** @param isPatient as its place is to be, where it can. */
   place(brokers: PressureBrokers, isPatient: boolean): Promise<TargetPlace>
@@ -195,33 +197,39 @@ function targetOf(id: keyof typeof PATIENCE, peer: InteropPeer, isPatient: boole
 export const TARGETS: readonly ConfirmingTarget[] = [
   {
     name: 'Redis Streams',
+    keeps: true,
     broker: 'redis',
     place: async ({ redis }, isPatient) =>
       targetOf('endpoint-redis-stream', await createRedisStreamPeer(redis), isPatient),
   },
   {
     name: 'JetStream',
+    keeps: true,
     broker: 'nats',
     place: async ({ nats }, isPatient) => targetOf('endpoint-jetstream', await createJetStreamPeer(nats), isPatient),
   },
   {
     name: 'AMQP',
+    keeps: false,
     broker: 'rabbitmq',
     place: async ({ rabbitmq }, isPatient) => targetOf('endpoint-amqp', await createAmqpPeer(rabbitmq), isPatient),
   },
   {
     name: 'MQTT, QoS 1',
+    keeps: false,
     broker: 'mosquitto',
     place: async ({ mosquitto }, isPatient) => targetOf('endpoint-mqtt', await createMqttPeer(mosquitto), isPatient),
   },
   {
     name: 'PostgreSQL, tables',
+    keeps: true,
     broker: 'postgres',
     place: async ({ postgres }, isPatient) =>
       targetOf('endpoint-postgres', await createPostgresOutboxPeer(postgres), isPatient),
   },
   {
     name: 'HTTP',
+    keeps: false,
     place: async () => {
       const { url, ...receiver } = await createWebhookReceiver()
       const endpoint = { id: 'endpoint-http', url, 'allow-private': ['127.0.0.0/8'], timeout: '1h' }

@@ -83,6 +83,8 @@ export interface RelayOptions {
   readonly config: ConfigObject
   /** More files of the config's folder. */
   readonly files?: Readonly<Record<string, string>>
+  /** Of Node itself. */
+  readonly nodeArgs?: readonly string[]
 }
 
 export class RelayProcess {
@@ -144,7 +146,7 @@ export class RelayProcess {
 }
 
 /** Resolves when it listens; what it is connected to may still be down. */
-export function startRelay({ t, config, files = {} }: RelayOptions): Promise<RelayProcess> {
+export function startRelay({ t, config, files = {}, nodeArgs = [] }: RelayOptions): Promise<RelayProcess> {
   const folder = temporaryFolder('relay')
   return onFreePort(async (port) => {
     await writeConfig(folder, config, port)
@@ -152,7 +154,7 @@ export function startRelay({ t, config, files = {} }: RelayOptions): Promise<Rel
     const live = `http://127.0.0.1:${port}/health/live`
     const child = await startProcess({
       command: process.execPath,
-      args: [CLI],
+      args: [...nodeArgs, CLI],
       cwd: folder,
       t,
       ready: async ({ running }) => running && (await fetch(live)).ok,
