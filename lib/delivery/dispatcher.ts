@@ -99,7 +99,7 @@ export class Dispatcher<Item> {
     this.#isPumping = true
     const { target } = this.#init
     let left = MAX_A_TURN
-    while (!this.#isClosed && this.#pause === undefined && target.ready && this.#hasRoom()) {
+    while (!this.#isClosed && this.#pause === undefined && this.#hasRoom() && target.ready) {
       if (left-- === 0) {
         this.#turn = setImmediate(this.#onTurn)
         break

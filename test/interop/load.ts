@@ -11,6 +11,17 @@ export const KEYS = 16
 /** A source that has not answered for so long is asked again (milliseconds). */
 const EMIT_TIMEOUT = 5_000
 
+/** Messages that a load is ahead of its target, at most, where it is told what has arrived. */
+const MOST_AHEAD = 4 * KEYS
+
+export interface LoadInit {
+  readonly peer: InteropPeer
+  /** Milliseconds between two messages of one key, and before one is sent again. */
+  readonly pace: number
+  /** How many messages have come to the target. */
+  readonly arrived?: (() => number) | undefined
+}
+
 export class Load {
   /** Numbers that the source has confirmed. */
   readonly confirmed = new Set<number>()
@@ -18,14 +29,15 @@ export class Load {
   repeats = 0
   readonly #peer: InteropPeer
   readonly #pace: number
+  readonly #arrived: () => number
   readonly #loops: Promise<void>[]
   #isStopped = false
   #isAborted = false
 
-  /** @param pace milliseconds between two messages of one key, and before one is sent again. */
-  constructor(peer: InteropPeer, pace: number) {
+  constructor({ peer, pace, arrived = () => Infinity }: LoadInit) {
     this.#peer = peer
     this.#pace = pace
+    this.#arrived = arrived
     this.#loops = Array.from({ length: KEYS }, (_, index) => this.#send(index))
   }
 
@@ -50,7 +62,8 @@ export class Load {
         await sleep(this.#pace)
       }
       this.confirmed.add(number)
-      await sleep(this.#pace)
+      do await sleep(this.#pace)
+      while (!this.#isStopped && this.confirmed.size - this.#arrived() > MOST_AHEAD)
     }
   }
 

@@ -20,6 +20,14 @@ export interface Place {
 /** What is refused by an endpoint that says it is ready is asked again as if for the first time after so long. */
 const STABLE_AFTER = 10_000
 
+export interface LineInit {
+  readonly concurrency: number
+  /** Whether the endpoint keeps the order of what goes behind one another. */
+  readonly isPipelined: boolean
+  readonly delays: { readonly minDelay: number; readonly maxDelay: number }
+  readonly now: () => Now
+}
+
 export class Line<Item extends Place> {
   /** In the order in which they came. */
   readonly places: Item[] = []
@@ -29,9 +37,13 @@ export class Line<Item extends Place> {
   #pausedUntil = -Infinity
   #pauses = 0
   #askedAt = -Infinity
+  /** Many may go behind one another: once as many are under way as may be, half of them are waited for. */
+  readonly #isPipelined: boolean
+  #isFull = false
 
-  constructor(concurrency: number, delays: { readonly minDelay: number; readonly maxDelay: number }, now: () => Now) {
+  constructor({ concurrency, isPipelined, delays, now }: LineInit) {
     this.#concurrency = concurrency
+    this.#isPipelined = isPipelined
     this.#delays = delays
     this.#now = now
   }
@@ -44,6 +56,7 @@ export class Line<Item extends Place> {
   send(place: Item): void {
     assert.ok(this.#isNext(place), `not its turn: ${place.state}`)
     assert.ok(this.#sent < this.#concurrency, 'too many at a time')
+    assert.ok(this.#hasRoom(), 'sent before half of what was under way was answered')
     assert.ok(!this.isPaused, 'sent to one that was to be left alone for a while')
     place.state = 'sent'
     place.tries++
@@ -86,9 +99,19 @@ export class Line<Item extends Place> {
     return this.places.some(({ state, dueAt }) => state === 'held' && dueAt <= this.#now().time)
   }
 
+  /** A `send` has returned, and what it sent may be under way. */
+  wasSent(): void {
+    if (this.#isPipelined && this.#sent >= this.#concurrency) this.#isFull = true
+  }
+
   couldSend(isReady: boolean): boolean {
-    if (!isReady || this.isPaused || this.#sent >= this.#concurrency) return false
+    if (!this.#hasRoom() || !isReady || this.isPaused) return false
     return this.places.some((place) => this.#isNext(place))
+  }
+
+  #hasRoom(): boolean {
+    if (this.#sent <= this.#concurrency / 2) this.#isFull = false
+    return this.#sent < this.#concurrency && !this.#isFull
   }
 
   get #sent(): number {

@@ -100,10 +100,21 @@ export class ReferenceLane {
   ) {
     this.setup = setup
     this.source = source
-    this.target = targets.target
-    this.dead = targets.dead
-    this.line = new Line(setup.concurrency, { minDelay: 100, maxDelay: 1_000 }, now)
-    this.letters = new Line(64, { minDelay: 100, maxDelay: 30_000 }, now)
+    const { target, dead } = targets
+    this.target = target
+    this.dead = dead
+    this.line = new Line({
+      concurrency: setup.concurrency,
+      isPipelined: isPipelined(target),
+      delays: { minDelay: 100, maxDelay: 1_000 },
+      now,
+    })
+    this.letters = new Line({
+      concurrency: 64,
+      isPipelined: isPipelined(dead),
+      delays: { minDelay: 100, maxDelay: 30_000 },
+      now,
+    })
     const zero = { received: 0, retries: 0, delivered: 0, filtered: 0, 'dead-lettered': 0 }
     this.counts = { ...zero, down: 0, overflow: 0, invalid: 0, failed: 0, expired: 0, lost: 0, closing: 0 }
   }

@@ -209,7 +209,9 @@ export class World extends Peers {
     }
     const sent: Sent = { at, fed, place, settle, flight: settle && this.fly(at, fed, place, settle) }
     this.#runHook('send')
-    return this.behave(sent)
+    const sending = this.behave(sent)
+    for (const line of [lane.line, lane.letters]) line.wasSent()
+    return sending
   }
 
   #placeOf(at: number, { headers }: Message, fed: Fed): number {
