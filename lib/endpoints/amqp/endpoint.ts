@@ -98,11 +98,7 @@ export class AmqpEndpoint extends Endpoint<AmqpOptions> {
     if (payload.length > this.#maxMessageSize) {
       throw new errors.TOO_LARGE(this.name, this.#maxMessageSize, payload.length)
     }
-    const properties = propertiesOf(message, this.marshaller, this.name)
-    const { persistent, mandatory } = this.options
-    properties.persistent = persistent
-    properties.mandatory = mandatory
-    publisher.publish(routingKey, payload, properties, message.id, settle)
+    publisher.publish(routingKey, payload, propertiesOf(message, this.marshaller, this.name), message.id, settle)
   }
 
   #readingOf(queue: string): Omit<ReadingInit, 'channel' | 'onCancelled'> {
@@ -121,10 +117,12 @@ export class AmqpEndpoint extends Endpoint<AmqpOptions> {
   }
 
   #publisherOf(): Omit<PublisherInit, 'channel' | 'onOverdue'> {
-    const { exchange = '', 'confirm-timeout': confirmTimeout } = this.options
+    const { exchange = '', persistent, mandatory, 'confirm-timeout': confirmTimeout } = this.options
     return {
       name: this.name,
       exchange,
+      persistent,
+      mandatory,
       confirmTimeout,
       unroutable: (routingKey, reason) => this.#unroutable(routingKey, reason),
       onRefused: (error) => {

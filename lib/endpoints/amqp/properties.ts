@@ -5,7 +5,6 @@
  * The broker closes the channel of whoever sends what it takes for wrong, and would do so again with each try: what it is
  * known to refuse is refused here, message by message.
  */
-import type { Options } from 'amqplib'
 import { quote } from '../../config/words.ts'
 import { errors } from '../../errors.ts'
 import type { Marshaller, Message } from '../../message.ts'
@@ -21,7 +20,7 @@ export const TEXT_PROPERTIES = {
   'amqp-type': 'type',
   'amqp-app-id': 'appId',
   'amqp-expiration': 'expiration',
-} as const satisfies Record<string, keyof Options.Publish>
+} as const satisfies Record<string, keyof Properties>
 
 export const PRIORITY = 'amqp-priority'
 /** Come in and do not go out: the one is the sender's name, which the broker checks; the other, copies that were made. */
@@ -50,20 +49,47 @@ const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to'
 const MAX_EXPIRATION = 2 ** 32 - 1
 const MAX_PRIORITY = 255
 
-export interface Published extends Options.Publish {
-  readonly headers: Record<string, string>
+/** Those that are sent. Texts have at most 255 bytes each, but for the values of headers. */
+export interface Properties {
+  readonly contentType: string
+  contentEncoding: string | undefined
+  /** Name and value of the first one, name and value of the second one, … */
+  readonly headers: string[]
+  /** 0 to 255. */
+  priority: number | undefined
+  correlationId: string | undefined
+  replyTo: string | undefined
+  /** Milliseconds. */
+  expiration: string | undefined
+  readonly messageId: string | undefined
+  /** Seconds since 1970. */
+  readonly timestamp: number
+  type: string | undefined
+  appId: string | undefined
 }
 
 /**
  * @param marshaller the target's.
  * @throws ARALDO_ERR_HEADER_INVALID
  */
-export function propertiesOf(message: Message, marshaller: Marshaller, endpoint: string): Published {
+export function propertiesOf(message: Message, marshaller: Marshaller, endpoint: string): Properties {
   const { id, key, time } = message
-  const headers = Object.create(null) as Record<string, string>
+  const headers: string[] = []
   const seconds = Math.max(0, Math.floor(time / 1_000))
-  const contentType = contentTypeOf(message, marshaller)
-  const properties: Published = { headers, timestamp: seconds, contentType: short(CONTENT_TYPE, contentType, endpoint) }
+  const hasShortId = isShort(id)
+  const properties: Properties = {
+    contentType: short(CONTENT_TYPE, contentTypeOf(message, marshaller), endpoint),
+    contentEncoding: undefined,
+    headers,
+    priority: undefined,
+    correlationId: undefined,
+    replyTo: undefined,
+    expiration: undefined,
+    messageId: hasShortId ? id : undefined,
+    timestamp: seconds,
+    type: undefined,
+    appId: undefined,
+  }
   for (const name in message.headers) {
     addHeader(properties, name, message.headers[name] as string, endpoint)
   }
@@ -72,14 +98,13 @@ export function propertiesOf(message: Message, marshaller: Marshaller, endpoint:
   if (encoding !== undefined && message.marshaller.format === marshaller.format) {
     properties.contentEncoding = short(CONTENT_ENCODING, encoding, endpoint)
   }
-  if (isShort(id)) properties.messageId = id
-  else headers[ID] = id
-  if (key !== undefined) headers[KEY] = key
-  if (seconds * 1_000 !== time) headers[TIME] = String(time)
+  if (!hasShortId) headers.push(ID, id)
+  if (key !== undefined) headers.push(KEY, key)
+  if (seconds * 1_000 !== time) headers.push(TIME, String(time))
   return properties
 }
 
-function addHeader(properties: Published, name: string, value: string, endpoint: string): void {
+function addHeader(properties: Properties, name: string, value: string, endpoint: string): void {
   if (name === CONTENT_TYPE || name === CONTENT_ENCODING) return
   if (name.startsWith('amqp-')) {
     if (name === USER_ID || name === COPIES) return
@@ -98,7 +123,7 @@ function addHeader(properties: Published, name: string, value: string, endpoint:
   if (BROKERS_OWN.has(name)) return
   if (ROUTING.has(name)) throw invalid(endpoint, name, 'by it the broker would send the message to more queues')
   if (!isShort(name)) throw invalid(endpoint, name.slice(0, 40), `its name has more than ${MAX_SHORT} bytes`)
-  properties.headers[name] = value
+  properties.headers.push(name, value)
 }
 
 function problemOf(name: string, value: string): string | undefined {

@@ -6,17 +6,20 @@
  * awaited: how many are outstanding is what bounds the messages in memory.
  */
 import type { ConfirmChannel, Message as ReturnedMessage } from 'amqplib'
-import { errors, reasonOf } from '../../errors.ts'
+import { errors } from '../../errors.ts'
 import type { Settle } from '../../types.ts'
 import { ID } from '../common/attributes.ts'
 import { Overdue } from '../common/overdue.ts'
-import type { Published } from './properties.ts'
+import type { Properties } from './properties.ts'
+import { PublishWriter } from './publish.ts'
 
 export interface PublisherInit {
   readonly channel: ConfirmChannel
   /** The endpoint's name, for errors. */
   readonly name: string
   readonly exchange: string
+  readonly persistent: boolean
+  readonly mandatory: boolean
   /** Milliseconds; undefined for as long as it takes. */
   readonly confirmTimeout: number | undefined
   /** The broker has not confirmed a message for so long. Must not throw. */
@@ -35,6 +38,23 @@ export interface PublisherInit {
 const MAX_IN_FLIGHT = 4_096
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024
 
+/** What amqplib's types leave out of a channel. */
+interface LibraryChannel {
+  /** Its number. */
+  readonly ch: number
+  readonly connection: {
+    readonly frameMax: number
+    /** At once, behind what channels have written. */
+    sendBytes(bytes: Buffer): void
+  }
+}
+
+interface Confirm {
+  readonly deliveryTag: number
+  /** It is said of all before it, too. */
+  readonly multiple: boolean
+}
+
 interface Flight {
   readonly id: string
   readonly routingKey: string
@@ -46,28 +66,39 @@ interface Flight {
 
 export class Publisher {
   readonly #init: PublisherInit
-  /** In the order of sending. */
-  readonly #inFlight = new Set<Flight>()
+  readonly #writer: PublishWriter
+  /** By delivery tag, in the order of sending. */
+  readonly #inFlight = new Map<number, Flight>()
+  /** Of the message that was published last: the broker counts with us, from 1. */
+  #tag = 0
   readonly #overdue: Overdue<Flight>
   #bytes = 0
   #isBlocked = false
-  /** amqplib's buffer is full. */
-  #isBrimming = false
   #isSaturated = false
   #isClosed = false
 
   constructor(init: PublisherInit) {
     this.#init = init
-    const { channel, confirmTimeout: limit, onOverdue } = init
+    const { channel, exchange, persistent, mandatory, confirmTimeout: limit, onOverdue } = init
+    const { ch, connection } = channel as unknown as LibraryChannel
+    const { frameMax } = connection
+    const write = (bytes: Buffer): void => {
+      if (!this.#isClosed) connection.sendBytes(bytes)
+    }
+    this.#writer = new PublishWriter({ channel: ch, exchange, persistent, mandatory, frameMax, write })
     this.#overdue = new Overdue({
       limit,
       oldest: () => this.#inFlight.values().next().value,
       onOverdue: () => onOverdue(new Error(`the broker confirms nothing that is published (for ${limit} ms)`)),
     })
     channel.on('return', this.#onReturn)
-    channel.on('drain', this.#onDrain)
-    // Before amqplib calls back for each with an error that says less.
-    channel.prependListener('close', this.close)
+    // amqplib's own look for calls that were not made.
+    for (const event of ['ack', 'nack'] as const) channel.removeAllListeners(event)
+    channel.on('ack', (confirm: Confirm) => this.#confirmed(confirm, null))
+    channel.on('nack', (confirm: Confirm) => {
+      this.#confirmed(confirm, 'the broker has not taken it: the queue is full or failing')
+    })
+    channel.on('close', this.close)
   }
 
   /** Messages that no confirm has come for. */
@@ -79,22 +110,25 @@ export class Publisher {
    * `settle` is called when the broker has confirmed or refused it, or the channel has ended.
    * @throws ARALDO_ERR_CONNECTION_LOST, ARALDO_ERR_OVERFLOW, ARALDO_ERR_HEADER_INVALID.
    */
-  publish(routingKey: string, payload: Buffer, properties: Published, id: string, settle: Settle): void {
-    const { channel, name, exchange } = this.#init
+  publish(routingKey: string, payload: Buffer, properties: Properties, id: string, settle: Settle): void {
+    const { name } = this.#init
     if (this.#isClosed) throw new errors.CONNECTION_LOST(name)
     if (this.#isFull) throw new errors.OVERFLOW(name, this.#inFlight.size)
-    const flight: Flight = { id, routingKey, bytes: payload.length, settle, returned: undefined }
-    let hasRoom: boolean
     try {
-      hasRoom = channel.publish(exchange, routingKey, payload, properties, (error) => this.#confirmed(flight, error))
+      this.#writer.add(routingKey, properties, payload)
     } catch (error) {
-      throw this.#refusalOf(error)
+      throw new errors.HEADER_INVALID(name, (error as RangeError).message)
     }
-    this.#inFlight.add(flight)
+    const bytes = payload.length
+    this.#inFlight.set(++this.#tag, { id, routingKey, bytes, settle, returned: undefined })
     if (!this.#isBlocked) this.#overdue.watch()
-    this.#bytes += flight.bytes
-    if (!hasRoom) this.#isBrimming = true
+    this.#bytes += bytes
     this.#tell()
+  }
+
+  /** The connection is about to be closed in order: what is published goes before. */
+  flush(): void {
+    if (!this.#isClosed) this.#writer.flush()
   }
 
   /** The broker reads nothing of what is published, or does again. */
@@ -111,27 +145,40 @@ export class Publisher {
     this.#isClosed = true
     this.#overdue.stop()
     const { name, onUnanswered } = this.#init
-    for (const flight of this.#inFlight) {
-      if (!this.#inFlight.delete(flight)) continue
+    const unanswered = [...this.#inFlight.values()]
+    this.#inFlight.clear()
+    for (const { settle } of unanswered) {
       onUnanswered()
-      flight.settle(new errors.CONNECTION_LOST(name))
+      settle(new errors.CONNECTION_LOST(name))
     }
   }
 
-  #confirmed(flight: Flight, error: unknown): void {
-    if (!this.#inFlight.delete(flight)) return
-    this.#bytes -= flight.bytes
-    const refusal = this.#answerOf(flight, error)
-    if (refusal !== null) this.#init.onRefused(refusal)
-    flight.settle(refusal)
+  /** What it does not know, or has heard of before, is nothing to it. */
+  #confirmed({ deliveryTag, multiple }: Confirm, refusal: string | null): void {
+    if (multiple) {
+      // 0: all. What is published meanwhile comes behind.
+      const last = deliveryTag === 0 ? this.#tag : deliveryTag
+      for (const [tag, flight] of this.#inFlight) {
+        if (tag > last) break
+        this.#end(tag, flight, refusal)
+      }
+    } else {
+      const flight = this.#inFlight.get(deliveryTag)
+      if (flight !== undefined) this.#end(deliveryTag, flight, refusal)
+    }
     if (this.#isSaturated) this.#tell()
   }
 
-  #answerOf({ returned, routingKey }: Flight, error: unknown): Error | null {
-    const { name, unroutable } = this.#init
-    if (returned !== undefined) return unroutable(routingKey, returned)
-    if (error === null || error === undefined) return null
-    return new errors.SEND_FAILED(name, 'the broker has not taken it: the queue is full or failing')
+  #end(tag: number, flight: Flight, refusal: string | null): void {
+    this.#inFlight.delete(tag)
+    this.#bytes -= flight.bytes
+    const { name, unroutable, onRefused } = this.#init
+    const { returned, routingKey, settle } = flight
+    let error: Error | null = null
+    if (returned !== undefined) error = unroutable(routingKey, returned)
+    else if (refusal !== null) error = new errors.SEND_FAILED(name, refusal)
+    if (error !== null) onRefused(error)
+    settle(error)
   }
 
   /** Of several with one id and one routing key, all are returned: the first first. */
@@ -139,16 +186,11 @@ export class Publisher {
     const { routingKey, replyText } = fields as typeof fields & { readonly replyText?: string }
     const messageId: unknown = properties.messageId
     const id: unknown = typeof messageId === 'string' ? messageId : properties.headers?.[ID]
-    for (const flight of this.#inFlight) {
+    for (const flight of this.#inFlight.values()) {
       if (flight.returned !== undefined || flight.id !== id || flight.routingKey !== routingKey) continue
       flight.returned = replyText ?? 'NO_ROUTE'
       return
     }
-  }
-
-  readonly #onDrain = (): void => {
-    this.#isBrimming = false
-    this.#tell()
   }
 
   get #isFull(): boolean {
@@ -162,20 +204,9 @@ export class Publisher {
 
   #tell(): void {
     if (this.#isClosed) return
-    const isHeld = this.#isBlocked || this.#isBrimming
-    const isSaturated = isHeld || (this.#isSaturated ? !this.#hasRoom : this.#isFull)
+    const isSaturated = this.#isBlocked || (this.#isSaturated ? !this.#hasRoom : this.#isFull)
     if (isSaturated === this.#isSaturated) return
     this.#isSaturated = isSaturated
     this.#init.onSaturated(isSaturated)
-  }
-
-  /** amqplib has written nothing: its field table is too large, or the channel has ended. */
-  #refusalOf(error: unknown): Error {
-    const { name } = this.#init
-    if (error instanceof RangeError) {
-      return new errors.HEADER_INVALID(name, 'all of them together are larger than 64 KiB, which amqplib cannot send')
-    }
-    if (error instanceof TypeError) return new errors.HEADER_INVALID(name, reasonOf(error))
-    return new errors.CONNECTION_LOST(name, { cause: error })
   }
 }

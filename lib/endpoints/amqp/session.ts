@@ -60,6 +60,7 @@ export class Session {
   /** In order: what was published and settled before reaches the broker, if that answers. Never rejects. */
   async close(): Promise<void> {
     this.#isEnded = true
+    this.#publisher?.flush()
     this.#reading?.flush()
     await Promise.all(this.#connections.map((connection) => connection.close()))
     this.#abandon()

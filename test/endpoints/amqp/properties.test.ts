@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { ConsumeMessage } from 'amqplib'
 import fc from 'fast-check'
 import { contentOf, textOf } from '../../../lib/endpoints/amqp/content.ts'
-import { propertiesOf } from '../../../lib/endpoints/amqp/properties.ts'
+import { type Properties, propertiesOf } from '../../../lib/endpoints/amqp/properties.ts'
 import { topicOf } from '../../../lib/endpoints/amqp/topic.ts'
 import { json } from '../../../lib/marshallers/json.ts'
 import { raw } from '../../../lib/marshallers/raw.ts'
@@ -14,7 +14,7 @@ import { optionsOf } from './support.ts'
 const message = (init: Partial<MessageInit>): Message =>
   new Message({ source: 'test', marshaller: raw, payload: Buffer.from('x'), ...init })
 
-const published = (init: Partial<MessageInit>) => propertiesOf(message(init), raw, 'orders')
+const published = (init: Partial<MessageInit>) => tableOf(propertiesOf(message(init), raw, 'orders'))
 
 const refused = (headers: Headers, pattern: RegExp): void => {
   assert.throws(
@@ -24,7 +24,18 @@ const refused = (headers: Headers, pattern: RegExp): void => {
   )
 }
 
-/** As amqplib would deliver what was published. */
+/** Without those that are not sent, and with the headers as a table. */
+function tableOf({ headers, ...properties }: Properties): {
+  readonly headers: Headers
+  readonly [name: string]: unknown
+} {
+  const table = Object.create(null) as Record<string, string>
+  for (let index = 0; index < headers.length; index += 2) table[headers[index] as string] = headers[index + 1] as string
+  const sent = Object.entries(properties).filter(([, value]) => value !== undefined)
+  return { ...Object.fromEntries(sent), headers: table }
+}
+
+/** As amqplib would deliver it. */
 function delivered(properties: object, routingKey = 'a.b'): ConsumeMessage {
   const fields = { deliveryTag: 1, redelivered: false, exchange: '', routingKey, consumerTag: '' }
   return { content: Buffer.from('x'), fields, properties } as unknown as ConsumeMessage
@@ -83,7 +94,7 @@ describe('properties', () => {
     assert.deepEqual({ ...short.headers }, {})
     const id = 'ü'.repeat(200)
     const long = published({ id, time: 5_000 })
-    assert.equal(long.messageId, undefined)
+    assert.equal(long['messageId'], undefined)
     assert.equal(contentOf(delivered(long)).id, id)
     assert.equal(contentOf(delivered(short)).time, 5_000)
     assert.equal(contentOf(delivered({ headers: {} })).time, undefined)
@@ -115,7 +126,7 @@ describe('properties', () => {
     const headers = { 'x-death': '[]', 'x-delivery-count': '2', 'amqp-user-id': 'u', 'amqp-cc': '["a"]', 'x-mine': '1' }
     const properties = published({ headers, time: 0 })
     assert.deepEqual({ ...properties.headers }, { 'x-mine': '1' })
-    assert.equal(properties.userId, undefined)
+    assert.equal(properties['userId'], undefined)
   })
 })
 
