@@ -56,7 +56,7 @@ export const DEFAULT_COLUMNS: ColumnOptions = {
   settled: 'settled_at',
 }
 
-export const DEFAULT_MAX_PENDING = { messages: 1_000, bytes: 64 * 1024 * 1024 }
+export const DEFAULT_MAX_PENDING = { messages: 512, bytes: 64 * 1024 * 1024 }
 
 /** Names are at most 63 bytes, which a schema cannot count: checks.ts does. Of a quoted, qualified one, more. */
 const name = (description: string): JsonSchema => ({ type: 'string', minLength: 1, maxLength: 63, description })
@@ -158,7 +158,7 @@ export const schema: JsonSchema = {
       type: 'object',
       description: 'How many rows of `outbox` are in the hands of the relay and not settled, at most.',
       properties: {
-        messages: { type: 'integer', minimum: 1, maximum: 100_000, description: 'Rows; 1,000 if left out.' },
+        messages: { type: 'integer', minimum: 1, maximum: 100_000, description: 'Rows; 512 if left out.' },
         bytes: size({ minimum: 1, description: 'Bytes of these; 64MiB if left out. The last read may go past it.' }),
       },
     },

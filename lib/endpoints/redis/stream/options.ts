@@ -20,7 +20,7 @@ export interface StreamOptions extends ServerOptions {
   readonly 'max-age'?: number
 }
 
-export const DEFAULT_MAX_PENDING = { messages: 1_000, bytes: 64 * 1024 * 1024 }
+export const DEFAULT_MAX_PENDING = { messages: 512, bytes: 64 * 1024 * 1024 }
 
 export const schema: JsonSchema = {
   type: 'object',
@@ -49,7 +49,7 @@ export const schema: JsonSchema = {
       type: 'object',
       description: 'How much is in the hands of the relay and not acknowledged, at most.',
       properties: {
-        messages: { type: 'integer', minimum: 1, maximum: 1_000_000, description: 'Entries; 1,000 if left out.' },
+        messages: { type: 'integer', minimum: 1, maximum: 1_000_000, description: 'Entries; 512 if left out.' },
         bytes: size({ minimum: 1, description: 'Bytes of these; 64MiB if left out. The last read may go past it.' }),
       },
     },
