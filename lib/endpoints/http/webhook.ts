@@ -142,12 +142,12 @@ class Request implements Dispatcher.DispatchHandler {
     this.#settle = settle
     this.#onOver = onOver
     const { timeout } = init.options
-    this.#timer = setTimeout(() => this.#fail(new Error(`no answer within ${timeout} ms`)), timeout)
+    this.#timer = setTimeout(this.#onTimeout, timeout)
   }
 
   /** The endpoint ends it where it is. */
   abandon(): void {
-    this.#end(this.#outcome ?? { error: new errors.CONNECTION_LOST(this.#init.name) })
+    this.#end(this.#outcome ?? { error: new errors.CONNECTION_LOST(this.#init.name) }, new Error('it is over'))
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -169,15 +169,18 @@ class Request implements Dispatcher.DispatchHandler {
 
   /** Not before the library has its connection back: the next message is to have that, not another one. */
   onResponseEnd(): void {
-    setImmediate(() => this.abandon())
+    setImmediate(this.#onAnswered)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(error)
+    this.#end(this.#outcome ?? { error: this.#failure(error) })
   }
 
-  #fail(cause: Error): void {
-    this.#end(this.#outcome ?? { error: this.#failure(cause) })
+  readonly #onAnswered = (): void => this.#end(this.#outcome ?? { error: this.#failure(new Error('no answer')) })
+
+  readonly #onTimeout = (): void => {
+    const reason = new Error(`no answer within ${this.#init.options.timeout} ms`)
+    this.#end(this.#outcome ?? { error: this.#failure(reason) }, reason)
   }
 
   /** Once it has a connection, the receiver may have it. */
@@ -186,11 +189,12 @@ class Request implements Dispatcher.DispatchHandler {
     return new Failure(this.#init.name, reasonOf(cause), { cause })
   }
 
-  #end({ error, pause }: Outcome): void {
+  /** @param reason why the request is cut off, where it is under way. */
+  #end({ error, pause }: Outcome, reason?: Error): void {
     if (this.#isOver) return
     this.#isOver = true
     clearTimeout(this.#timer)
-    this.#controller?.abort(new Error('it is over'))
+    if (reason !== undefined) this.#controller?.abort(reason)
     if (error !== null) this.#init.onFailed(error)
     this.#onOver(pause)
     this.#settle(error)

@@ -1,6 +1,6 @@
 /**
- * Floor 3. Acknowledges entries: all that are settled within a few milliseconds by one XACK; within one turn of the event
- * loop where there is little room for more. What no answer came for is sent again by the next connection: XACK may be
+ * Floor 3. Acknowledges entries: all that are settled within a few milliseconds by one XACK; earlier where so many are
+ * that there may be no room for more. What no answer came for is sent again by the next connection: XACK may be
  * said twice.
  */
 import type { Hands, Held } from './hands.ts'
@@ -8,8 +8,10 @@ import type { Writer } from './writer.ts'
 
 /** Ids in one command, at most: Redis does nothing else meanwhile. */
 const MAX_IDS = 1_000
-/** How long the first of those that leave together waits (milliseconds). */
+/** How long the first of those that leave together waits (milliseconds), */
 const TOGETHER = 4
+/** unless they are this share of what may be in hand. */
+const SHARE = 1 / 4
 
 export interface AcksInit {
   readonly hands: Hands
@@ -49,7 +51,7 @@ export class Acks {
   add(held: Held): void {
     this.#waiting.push(held)
     const { hands } = this.#init
-    if (hands.count > hands.room) this.#turn ??= setImmediate(this.#flush)
+    if (this.#waiting.length >= hands.bounds.messages * SHARE) this.#turn ??= setImmediate(this.#flush)
     else this.#timer ??= setTimeout(this.#flush, TOGETHER)
   }
 
