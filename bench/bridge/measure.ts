@@ -1,5 +1,6 @@
 /** One relay on one bridge: its messages a second, and its processor time for each of them. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ManagedProcess } from '../../test/support/process.ts'
 import { until } from '../../test/support/wait.ts'
 import { cpuNanoseconds } from '../measure.ts'
 import type { Bridge, Relay } from './relays.ts'
@@ -50,7 +51,7 @@ export async function measureBacklog(relay: Relay, bridge: Bridge, amounts: Amou
   const total = warmUp + messages
   await source.send(0, warmUp)
   const process = await relay.start(bridge)
-  const sample = sampler(process.pid as number, target.arrived)
+  const sample = sampler(process, target.arrived)
   const isAcknowledged = async (): Promise<boolean> => ((await source.left()) ?? 0) === 0
   const acknowledged = async (): Promise<void> => {
     await until(isAcknowledged, { timeout: PATIENCE, message: 'the acknowledgements' })
@@ -65,7 +66,7 @@ export async function measureBacklog(relay: Relay, bridge: Bridge, amounts: Amou
     process.resume()
     const { arrived, at } = await sampleAt(total, sample)
     await acknowledged()
-    const last = { arrived, at, cpu: cpuNanoseconds(process.pid as number) }
+    const last = { arrived, at, cpu: cpuOf(process) }
     // Some brokers tell of what is not acknowledged only when nobody holds it any more.
     await process.stop()
     await acknowledged()
@@ -79,7 +80,7 @@ export async function measureBacklog(relay: Relay, bridge: Bridge, amounts: Amou
 export async function measureStream(relay: Relay, bridge: Bridge, amounts: Amounts): Promise<BridgeResult> {
   const { source, target } = bridge
   const process = await relay.start(bridge)
-  const sample = sampler(process.pid as number, target.arrived)
+  const sample = sampler(process, target.arrived)
   try {
     let probes = 0
     while ((await target.arrived()) === 0) {
@@ -118,8 +119,17 @@ function resultOf(first: Sample, last: Sample, sent: number, arrived: number): B
   }
 }
 
-function sampler(pid: number, arrived: () => Promise<number>): () => Promise<Sample> {
-  return async () => ({ arrived: await arrived(), cpu: cpuNanoseconds(pid), at: performance.now() })
+function sampler(relay: ManagedProcess, arrived: () => Promise<number>): () => Promise<Sample> {
+  return async () => {
+    const there = await arrived()
+    return { arrived: there, cpu: cpuOf(relay), at: performance.now() }
+  }
+}
+
+/** @throws Error with what it wrote, where it has ended. */
+function cpuOf({ running, pid, stderr }: ManagedProcess): number {
+  if (!running) throw new Error(`what was measured has ended:\n${stderr}`)
+  return cpuNanoseconds(pid as number)
 }
 
 /** The first sample with so many messages; the last one there is, where they do not come. */

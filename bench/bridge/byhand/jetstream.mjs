@@ -1,9 +1,12 @@
 /** NATS JetStream: a durable pull consumer, and publishing that waits for the server's word. */
-import { jetstream } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, headers } from '@nats-io/transport-node'
 
 export async function openSource({ url, stream, durable }, window, onMessages) {
   const connection = await connect({ servers: url, maxReconnectAttempts: -1 })
+  // What the library asks for is no bound: it goes on asking as messages come.
+  const manager = await jetstreamManager(connection)
+  await manager.consumers.update(stream, durable, { max_ack_pending: window })
   const consumer = await jetstream(connection).consumers.get(stream, durable)
   const acknowledge = (messages) => {
     for (const { message } of messages) message.ack()
@@ -21,7 +24,7 @@ export async function openSource({ url, stream, durable }, window, onMessages) {
     const key = block?.has('araldo-key') === true ? block.get('araldo-key') : undefined
     waiting.push({ message, payload: data, id: block?.get('Nats-Msg-Id'), key })
   }
-  await consumer.consume({ max_messages: window, callback })
+  await consumer.consume({ max_messages: window / 4, callback })
 }
 
 export async function openTarget({ url, stream }) {

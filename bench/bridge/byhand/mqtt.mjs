@@ -17,6 +17,7 @@ export async function openSource({ url, topic }, window, onMessages) {
   let waitingFor
   let readNext
   const flush = () => {
+    if (waiting.length === 0) return
     const messages = waiting
     waiting = []
     waitingFor = onMessages(messages, acknowledge)?.then(() => {
@@ -33,6 +34,7 @@ export async function openSource({ url, topic }, window, onMessages) {
     if (packet.cmd !== 'publish') return
     packet.qos = 0
     if (waiting.length === 0) setImmediate(flush)
+    else if (waiting.length === window) flush()
     const { 'araldo-id': id, 'araldo-key': key } = packet.properties?.userProperties ?? {}
     waiting.push({ packet, payload: packet.payload, id, key })
   })

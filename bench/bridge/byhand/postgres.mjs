@@ -12,6 +12,8 @@ export async function openSource({ url, table }, window, onMessages) {
   }
   async function read() {
     const { rows } = await client.query({ name: 'select', text: select, values: [window] })
+    // What has no key has a null here.
+    for (const row of rows) row.key ??= undefined
     if (rows.length === 0) setTimeout(() => void read(), 100)
     else void onMessages(rows, acknowledge)
   }

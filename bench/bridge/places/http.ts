@@ -36,4 +36,4 @@ async function open(): Promise<Broker> {
   }
 }
 
-export const http: Kind = { name: 'http', title: 'HTTP (POST)', isSafe: true, isSource: false, share: 0.1, open }
+export const http: Kind = { name: 'http', title: 'HTTP (POST)', isSafe: true, isSource: false, share: 0.5, open }

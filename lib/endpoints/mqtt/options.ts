@@ -31,7 +31,7 @@ export interface MqttOptions {
 
 /** Milliseconds. */
 export const DEFAULT_SESSION_EXPIRY = 24 * 3_600_000
-export const DEFAULT_RECEIVE_MAXIMUM = 1_000
+export const DEFAULT_RECEIVE_MAXIMUM = 512
 /** Seconds: what a session and a message may be kept for, at most. MQTT 5, section 3.1.2.11.2, has 2^32 - 1 for ever. */
 const MAX_EXPIRY = 2 ** 32 - 2
 /** The largest packet that MQTT knows (bytes). Source: MQTT 5, section 2.1.4. */
@@ -99,7 +99,7 @@ export const schema: JsonSchema = {
       type: 'integer',
       minimum: 1,
       maximum: 65_535,
-      description: 'Messages in hand and not acknowledged, at most (MQTT 5); 1,000 if left out.',
+      description: 'Messages in hand and not acknowledged, at most (MQTT 5); 512 if left out.',
     },
     'retain-handling': {
       enum: ['send', 'new', 'never'],

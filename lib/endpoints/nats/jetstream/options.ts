@@ -103,7 +103,7 @@ export const schema: JsonSchema = {
       type: 'integer',
       minimum: 1,
       maximum: 1_000_000,
-      default: 1_000,
+      default: 512,
       description: 'How many messages are in the hands of the relay and not acknowledged, at most.',
     },
     'max-pending-bytes': size({
