@@ -65,7 +65,12 @@ export async function createAmqpPeer(
       stop: async () => void (await server.kill()),
       start: async () => {
         await server.start()
-        await client.up()
+        await client.up(BACK_TIMEOUT / 3).catch(async () => {
+          // A quorum queue of RabbitMQ 3.10 that was killed as it was made may have no leader until the node starts again.
+          await server.stop()
+          await server.start()
+          await client.up()
+        })
       },
       freeze: () => server.pause(),
       thaw: () => server.resume(),
@@ -98,8 +103,8 @@ class Client {
     void this.#connect()
   }
 
-  async up(): Promise<void> {
-    await until(() => this.#channel, { timeout: BACK_TIMEOUT, message: 'the peer to be connected' })
+  async up(timeout = BACK_TIMEOUT): Promise<void> {
+    await until(() => this.#channel, { timeout, message: 'the peer to be connected' })
   }
 
   async publish(queue: string, payload: Buffer, properties: object): Promise<void> {

@@ -90,7 +90,10 @@ export function propertiesOf(message: Message, marshaller: Marshaller, endpoint:
     type: undefined,
     appId: undefined,
   }
+  const hasTime = seconds * 1_000 === time
   for (const name in message.headers) {
+    // A table must not have a name twice: what the message is counts for more than what it says.
+    if ((name === ID && !hasShortId) || (name === KEY && key !== undefined) || (name === TIME && !hasTime)) continue
     addHeader(properties, name, message.headers[name] as string, endpoint)
   }
   // What re-encodes the body has undone it.
@@ -100,7 +103,7 @@ export function propertiesOf(message: Message, marshaller: Marshaller, endpoint:
   }
   if (!hasShortId) headers.push(ID, id)
   if (key !== undefined) headers.push(KEY, key)
-  if (seconds * 1_000 !== time) headers.push(TIME, String(time))
+  if (!hasTime) headers.push(TIME, String(time))
   return properties
 }
 

@@ -76,16 +76,17 @@ export class PublishWriter {
   /**
    * It is written at the end of this turn of the event loop.
    * @param routingKey of 255 bytes at most.
+   * @returns bytes of all its frames.
    * @throws RangeError where the headers do not fit into a frame; nothing of the message is written then.
    */
-  add(routingKey: string, properties: Properties, payload: Buffer): void {
+  add(routingKey: string, properties: Properties, payload: Buffer): number {
     if (routingKey !== this.#routingKey) this.#addressTo(routingKey)
-    const end = this.#writeHead(properties, payload.length)
-    this.#end = end
-    this.#writeBody(payload)
-    if (this.#isScheduled) return
+    const head = this.#writeHead(properties, payload.length)
+    this.#end += head
+    // Before a large payload is written, so that its end leaves with it.
+    if (!this.#isScheduled) process.nextTick(this.flush)
     this.#isScheduled = true
-    process.nextTick(this.flush)
+    return head + this.#writeBody(payload)
   }
 
   /** Writes what there is at once. */
@@ -96,7 +97,11 @@ export class PublishWriter {
     this.#start = this.#end
   }
 
-  /** @throws RangeError */
+  /**
+   * After what there is.
+   * @returns bytes of the method's frame and the header's.
+   * @throws RangeError
+   */
   #writeHead(properties: Properties, bodySize: number): number {
     const { frameMax } = this.#init
     const { headers } = properties
@@ -117,13 +122,16 @@ export class PublishWriter {
     bytes.writeUInt32BE(0, at + 4)
     bytes.writeUInt32BE(bodySize, at + 8)
     bytes[end] = FRAME_END
-    return end + 1
+    return end + 1 - this.#end
   }
 
-  #writeBody(payload: Buffer): void {
+  /** @returns bytes of its frames. */
+  #writeBody(payload: Buffer): number {
     const most = this.#init.frameMax - OVERHEAD
+    let frames = 0
     for (let from = 0; from < payload.length; from += most) {
       const size = Math.min(most, payload.length - from)
+      frames++
       const isLarge = size > LARGE
       this.#reserve(isLarge ? OVERHEAD : OVERHEAD + size)
       this.#end = this.#writeFrameStart(this.#end, BODY, size)
@@ -133,6 +141,7 @@ export class PublishWriter {
       } else this.#end += payload.copy(this.#bytes, this.#end, from, from + size)
       this.#bytes[this.#end++] = FRAME_END
     }
+    return payload.length + frames * OVERHEAD
   }
 
   #addressTo(routingKey: string): void {

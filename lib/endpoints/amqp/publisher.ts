@@ -44,6 +44,8 @@ interface LibraryChannel {
   readonly ch: number
   readonly connection: {
     readonly frameMax: number
+    /** By number; null where one was closed. */
+    readonly channels: readonly (object | null)[]
     /** At once, behind what channels have written. */
     sendBytes(bytes: Buffer): void
   }
@@ -77,11 +79,13 @@ export class Publisher {
   #isSaturated = false
   #isClosed = false
 
+  /** @throws Error where the channel has ended meanwhile. */
   constructor(init: PublisherInit) {
     this.#init = init
     const { channel, exchange, persistent, mandatory, confirmTimeout: limit, onOverdue } = init
     const { ch, connection } = channel as unknown as LibraryChannel
-    const { frameMax } = connection
+    const { frameMax, channels } = connection
+    if (channels[ch] === null) throw new Error('the broker closed the channel')
     const write = (bytes: Buffer): void => {
       if (!this.#isClosed) connection.sendBytes(bytes)
     }
@@ -114,12 +118,12 @@ export class Publisher {
     const { name } = this.#init
     if (this.#isClosed) throw new errors.CONNECTION_LOST(name)
     if (this.#isFull) throw new errors.OVERFLOW(name, this.#inFlight.size)
+    let bytes: number
     try {
-      this.#writer.add(routingKey, properties, payload)
+      bytes = this.#writer.add(routingKey, properties, payload)
     } catch (error) {
       throw new errors.HEADER_INVALID(name, (error as RangeError).message)
     }
-    const bytes = payload.length
     this.#inFlight.set(++this.#tag, { id, routingKey, bytes, settle, returned: undefined })
     if (!this.#isBlocked) this.#overdue.watch()
     this.#bytes += bytes
@@ -142,6 +146,8 @@ export class Publisher {
   /** What no confirm has come for is told so. */
   readonly close = (): void => {
     if (this.#isClosed) return
+    // Of the last message, too, all is written: the connection may be whole, and is closed in order then.
+    this.#writer.flush()
     this.#isClosed = true
     this.#overdue.stop()
     const { name, onUnanswered } = this.#init
@@ -156,8 +162,8 @@ export class Publisher {
   /** What it does not know, or has heard of before, is nothing to it. */
   #confirmed({ deliveryTag, multiple }: Confirm, refusal: string | null): void {
     if (multiple) {
-      // 0: all. What is published meanwhile comes behind.
-      const last = deliveryTag === 0 ? this.#tag : deliveryTag
+      // 0: all. What is published meanwhile is not meant, whatever the broker says.
+      const last = deliveryTag === 0 ? this.#tag : Math.min(deliveryTag, this.#tag)
       for (const [tag, flight] of this.#inFlight) {
         if (tag > last) break
         this.#end(tag, flight, refusal)

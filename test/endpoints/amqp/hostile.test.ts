@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lookAt } from '../../../lib/endpoints/amqp/frames.ts'
+import { raw } from '../../../lib/marshallers/raw.ts'
+import { Message } from '../../../lib/message.ts'
 import { flood } from '../../support/liar.ts'
 import { until } from '../../support/wait.ts'
 import { contentHeader, delivery, frame, long, method, short, startAmqpLiar, u16, u32, u64 } from './liar.ts'
 import { startAmqp } from './support.ts'
 
+/** The bit that says `multiple`. */
+const ALL_BEFORE = Buffer.from([1])
 const table = (content: Buffer): Buffer => Buffer.concat([short('a'), Buffer.from('F'), long(content)])
 /** A value in a table in an array. */
 const mixed = (value: Buffer): Buffer =>
@@ -92,6 +96,26 @@ test('a broker that delivers without waiting for acknowledgements costs the conn
   const { endpoint, incoming } = await startAmqp(t, { port, queue: 'orders', prefetch: 10 }, { mayBeDown: true })
   await until(() => /more than 10 messages/.test(endpoint.reason ?? ''), { interval: 1 })
   assert.ok(incoming.length >= 20)
+})
+
+test('a broker that confirms more than it was sent confirms what it was sent, and nothing that is published after', async (t) => {
+  let published = 0
+  const port = await startAmqpLiar(t, () => {}, {
+    '85.10': (channel) => method(channel, 85, 11),
+    '60.40': (channel) => (published++ === 0 ? method(channel, 60, 80, u64(2n ** 63n), ALL_BEFORE) : Buffer.alloc(0)),
+  })
+  const { endpoint, close } = await startAmqp(t, { port, topic: 'orders' })
+  const outcomes: (Error | null)[] = []
+  const publish = (then?: () => void): void =>
+    endpoint.send(new Message({ source: 'test', marshaller: raw, payload: Buffer.from('x') }), (error) => {
+      outcomes.push(error)
+      then?.()
+    })
+  publish(() => publish())
+  await until(() => published === 2)
+  assert.deepEqual(outcomes, [null])
+  await close()
+  assert.match(String(outcomes[1]), /lost its connection/)
 })
 
 const OPEN_OK = method(0, 10, 41, short(''))

@@ -122,6 +122,15 @@ describe('properties', () => {
     refused({ ['n'.repeat(256)]: '' }, /its name/)
   })
 
+  test('have no header twice: what the message is counts for more than what its headers say', () => {
+    const headers = { 'araldo-id': 'said', 'araldo-key': 'said', 'araldo-time': '1', other: 'x' }
+    const id = 'i'.repeat(300)
+    const { headers: written } = propertiesOf(message({ id, key: 'k', time: 5_001, headers }), raw, '')
+    assert.deepEqual(written, ['other', 'x', 'araldo-id', id, 'araldo-key', 'k', 'araldo-time', '5001'])
+    const { headers: said } = propertiesOf(message({ id: 'short', time: 5_000, headers }), raw, '')
+    assert.deepEqual(said, Object.entries(headers).flat())
+  })
+
   test('leave out what the broker says of a delivery, and whom it came from', () => {
     const headers = { 'x-death': '[]', 'x-delivery-count': '2', 'amqp-user-id': 'u', 'amqp-cc': '["a"]', 'x-mine': '1' }
     const properties = published({ headers, time: 0 })

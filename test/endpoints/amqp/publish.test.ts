@@ -81,8 +81,10 @@ describe('what is published', () => {
       fc.asyncProperty(settings, fc.array(meant, { maxLength: 20 }), async (setting, all) => {
         const written: Buffer[] = []
         const writer = new PublishWriter({ ...setting, channel: CHANNEL, write: (bytes) => written.push(bytes) })
-        for (const { routingKey, properties: each, payload } of all) writer.add(routingKey, each, payload)
+        let bytes = 0
+        for (const { routingKey, properties: each, payload } of all) bytes += writer.add(routingKey, each, payload)
         await turn()
+        assert.equal(Buffer.concat(written).length, bytes)
         const { exchange, persistent, mandatory, frameMax } = setting
         const expected = all.map(({ routingKey, properties: { headers, ...each }, payload }) => ({
           method: { exchange, routingKey, mandatory, ticket: 0, immediate: false },
@@ -97,7 +99,7 @@ describe('what is published', () => {
   test('leaves in one piece for all of a turn, and nothing that was handed over is written over', async () => {
     const written: Buffer[] = []
     const writer = new PublishWriter({ ...PLAIN, write: (bytes) => written.push(bytes) })
-    const send = (text: string): void => writer.add('orders', EMPTY, Buffer.from(text))
+    const send = (text: string) => writer.add('orders', EMPTY, Buffer.from(text))
     for (let number = 0; number < 100; number++) send(`first ${number}`)
     assert.equal(written.length, 0)
     await turn()
@@ -123,7 +125,7 @@ describe('what is published', () => {
   test('is refused where its headers are larger than a frame, and what is before and behind it goes', () => {
     const written: Buffer[] = []
     const writer = new PublishWriter({ ...PLAIN, frameMax: FRAME_MAX, write: (bytes) => written.push(bytes) })
-    const add = (text: string, size: number): void =>
+    const add = (text: string, size: number) =>
       writer.add('orders', { ...EMPTY, headers: ['x', 'ü'.repeat(size)] }, Buffer.from(text))
     add('before', 10)
     for (const size of [2_040, 5_000, 50_000])
