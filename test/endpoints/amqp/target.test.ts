@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { before, describe, test } from 'node:test'
+import { before, describe, test, type TestContext } from 'node:test'
 import { text } from 'node:stream/consumers'
 import type { Owner } from '../../support/process.ts'
 import { type RabbitmqServer, startRabbitmq } from '../../support/rabbitmq.ts'
@@ -26,6 +26,13 @@ describe('a target of AMQP', { skip: need('rabbitmq-server', 'rabbitmqctl', 'epm
   const fresh = (): string => `queue-${queues++}`
   const start = (t: Owner, declared: Declared, options?: Parameters<typeof startAmqp>[2]) =>
     startAmqp(t, { url: rabbitmq.url, ...declared }, options)
+
+  /** Resolves when every connection knows that the broker is short of memory: the next to publish is blocked. */
+  async function starve(t: TestContext): Promise<void> {
+    t.after(() => rabbitmq.control('set_vm_memory_high_watermark', '0.6'))
+    await rabbitmq.control('set_vm_memory_high_watermark', '0.0000001')
+    await until(async () => !/running/.test(await rabbitmq.control('list_connections', '--quiet', 'state')), GENEROUS)
+  }
 
   test('publishes to an exchange by routing key, confirmed, in order', async (t) => {
     const [queue, exchange] = [fresh(), `exchange-${queues}`]
@@ -189,8 +196,7 @@ describe('a target of AMQP', { skip: need('rabbitmq-server', 'rabbitmqctl', 'epm
     const target = await start(t, declared, { onIncoming: ({ settle }) => settle(null) })
     await onlooker.publish(queue, ['before'])
     await target.texts(1)
-    await rabbitmq.control('set_vm_memory_high_watermark', '0.0000001')
-    t.after(() => rabbitmq.control('set_vm_memory_high_watermark', '0.6'))
+    await starve(t)
     const first = target.send('held')
     await until(() => !target.endpoint.ready, GENEROUS)
     assert.equal(target.endpoint.state, 'up')
@@ -207,8 +213,7 @@ describe('a target of AMQP', { skip: need('rabbitmq-server', 'rabbitmqctl', 'epm
   test('ends in time though the broker reads nothing', async (t) => {
     const queue = fresh()
     const target = await start(t, { queue, topic: queue, declare: true })
-    await rabbitmq.control('set_vm_memory_high_watermark', '0.0000001')
-    t.after(() => rabbitmq.control('set_vm_memory_high_watermark', '0.6'))
+    await starve(t)
     const sent = target.send('held')
     await until(() => !target.endpoint.ready, GENEROUS)
     await target.close()
