@@ -5,16 +5,11 @@
  *
  * Source: AMQP 0-9-1, sections 4.2.3, 4.2.5.5, 4.2.6.1.
  */
+import { CONTENT_ENCODING, CONTENT_TYPE, FRAME_START, HEADER_FRAME, HEADERS, LONG_STRING } from './protocol.ts'
 
-const HEADER_FRAME = 2
-/** Type, channel, size. */
-const FRAME_START = 7
 /** Class, weight. */
 const BEFORE_SIZE = 4
 const BEFORE_FLAGS = BEFORE_SIZE + 8
-const CONTENT_TYPE = 0x8000
-const CONTENT_ENCODING = 0x4000
-const HEADERS = 0x2000
 /** Bytes. No broker takes more. Source: RabbitMQ, `max_message_size`. */
 const MAX_BODY = 512 * 1024 * 1024
 /** Tables and arrays are taken apart so deep: what is deeper stays bytes, as it came. */
@@ -28,7 +23,7 @@ const SIZES: ReadonlyMap<number, number> = new Map(
     ([tag, size]) => [tag.charCodeAt(0), size],
   ),
 )
-const WITH_LENGTH = new Set([TABLE, ARRAY, BYTES, 'S'.charCodeAt(0)])
+const WITH_LENGTH = new Set([TABLE, ARRAY, BYTES, LONG_STRING])
 
 /** Of amqplib's connection. */
 export interface FrameReader {

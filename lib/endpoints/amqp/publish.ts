@@ -6,6 +6,26 @@
  * Source: AMQP 0-9-1, sections 4.2.3 (frames), 4.2.5 (values) and 4.2.6 (content); the specification's XML for numbers.
  */
 import type { Properties } from './properties.ts'
+import {
+  APP_ID,
+  BODY_FRAME,
+  CONTENT_ENCODING,
+  CONTENT_TYPE,
+  CORRELATION_ID,
+  DELIVERY_MODE,
+  EXPIRATION,
+  FRAME_END,
+  FRAME_START,
+  HEADER_FRAME,
+  HEADERS,
+  LONG_STRING,
+  MESSAGE_ID,
+  METHOD_FRAME,
+  PRIORITY,
+  REPLY_TO,
+  TIMESTAMP,
+  TYPE,
+} from './protocol.ts'
 
 export interface PublishWriterInit {
   readonly channel: number
@@ -18,12 +38,6 @@ export interface PublishWriterInit {
   readonly write: (bytes: Buffer) => void
 }
 
-const METHOD = 1
-const HEADER = 2
-const BODY = 3
-const FRAME_END = 0xce
-/** Type, channel, size. */
-const FRAME_START = 7
 /** Bytes of a frame beside its payload. */
 const OVERHEAD = FRAME_START + 1
 
@@ -31,24 +45,10 @@ const BASIC = 60
 const PUBLISH = 40
 const MANDATORY = 1
 
-const CONTENT_TYPE = 0x8000
-const CONTENT_ENCODING = 0x4000
-const HEADERS = 0x2000
-const DELIVERY_MODE = 0x1000
-const PRIORITY = 0x0800
-const CORRELATION_ID = 0x0400
-const REPLY_TO = 0x0200
-const EXPIRATION = 0x0100
-const MESSAGE_ID = 0x0080
-const TIMESTAMP = 0x0040
-const TYPE = 0x0020
-const APP_ID = 0x0008
-const LONG_STRING = 'S'.charCodeAt(0)
-
 /** Class, weight, size of the body, flags. */
 const HEADER_START = 2 + 2 + 8 + 2
-/** All properties but the headers: nine texts of 256 bytes at most, and numbers. */
-const MAX_PROPERTIES = 9 * 256 + 16
+/** Bytes of all properties but the headers, at most: eight texts, and numbers. */
+const MAX_PROPERTIES = 8 * 256 + 16
 /** Bytes beside the two texts of a header: their lengths, and a type. */
 const HEADER_OVERHEAD = 1 + 1 + 4
 /** No character of a string has more bytes. */
@@ -116,7 +116,7 @@ export class PublishWriter {
     const end = writeProperties(bytes, start + FRAME_START + HEADER_START - 2, properties, this.#init.persistent)
     const size = end - start - FRAME_START
     if (size + OVERHEAD > frameMax) throw tooLarge(frameMax)
-    const at = this.#writeFrameStart(start, HEADER, size)
+    const at = this.#writeFrameStart(start, HEADER_FRAME, size)
     bytes.writeUInt16BE(BASIC, at)
     bytes.writeUInt16BE(0, at + 2)
     bytes.writeUInt32BE(0, at + 4)
@@ -134,7 +134,7 @@ export class PublishWriter {
       frames++
       const isLarge = size > LARGE
       this.#reserve(isLarge ? OVERHEAD : OVERHEAD + size)
-      this.#end = this.#writeFrameStart(this.#end, BODY, size)
+      this.#end = this.#writeFrameStart(this.#end, BODY_FRAME, size)
       if (isLarge) {
         this.flush()
         this.#init.write(payload.subarray(from, from + size))
@@ -148,7 +148,7 @@ export class PublishWriter {
     const { exchange, mandatory } = this.#init
     const size = 2 + 2 + 2 + textSize(exchange) + textSize(routingKey) + 1
     const bytes = Buffer.allocUnsafe(OVERHEAD + size)
-    let at = writeFrameStart(bytes, 0, METHOD, this.#init.channel, size)
+    let at = writeFrameStart(bytes, 0, METHOD_FRAME, this.#init.channel, size)
     at = bytes.writeUInt16BE(BASIC, at)
     at = bytes.writeUInt16BE(PUBLISH, at)
     at = bytes.writeUInt16BE(0, at) // reserved

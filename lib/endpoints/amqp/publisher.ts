@@ -132,7 +132,7 @@ export class Publisher {
 
   /** The connection is about to be closed in order: what is published goes before. */
   flush(): void {
-    if (!this.#isClosed) this.#writer.flush()
+    this.#writer.flush()
   }
 
   /** The broker reads nothing of what is published, or does again. */
