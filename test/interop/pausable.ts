@@ -86,11 +86,33 @@ export async function startPressureBrokers(): Promise<PressureBrokers> {
 
 let paths = 0
 
+/**
+ * What makes an endpoint give a silent broker up soon, and what keeps it from that. Sources are to keep theirs, however
+ * seldom a busy machine lets the relay speak: what was in hand when a link was lost comes again.
+ */
+const PATIENCE = {
+  'endpoint-amqp': { soon: { heartbeat: '1s' }, late: { heartbeat: '1h' } },
+  'endpoint-mqtt': { soon: { keepalive: '1s' }, late: { keepalive: '1h', 'confirm-timeout': '1h' } },
+  'endpoint-postgres': {
+    soon: { 'ping-interval': '100ms', 'statement-timeout': '1s' },
+    late: { 'ping-interval': '1h', 'statement-timeout': '1h' },
+  },
+  'endpoint-jetstream': { soon: { 'ping-interval': '100ms' }, late: { 'ping-interval': '1h' } },
+  'endpoint-redis-stream': { soon: { 'ping-interval': '100ms' }, late: { 'ping-interval': '1h' } },
+} as const
+/** Whatever their options: what they write is to be answered within 8 s. */
+const IMPATIENT: ReadonlySet<string> = new Set(['endpoint-jetstream', 'endpoint-redis-stream'])
+
 /** What the broker has left is what its peer calls pending, if not told otherwise. */
-function sourceOf(id: string, peer: InteropPeer, bounds: object, left?: () => Promise<number>): SourcePlace {
+function sourceOf(
+  id: keyof typeof PATIENCE,
+  peer: InteropPeer,
+  bounds: object,
+  left?: () => Promise<number>,
+): SourcePlace {
   const pending = peer.pending?.bind(peer)
   return {
-    endpoint: { ...peer.options, ...bounds, id },
+    endpoint: { ...peer.options, ...PATIENCE[id].late, ...bounds, id },
     client: peer,
     left: left ?? (async () => (await pending?.()) ?? 0),
     close: async () => peer.close?.(),
@@ -169,26 +191,13 @@ export const SOURCES: readonly PausableSource[] = [
   },
 ]
 
-/** What makes an endpoint give a silent broker up soon, and what keeps it from that. */
-const PATIENCE = {
-  'endpoint-amqp': { soon: { heartbeat: '1s' }, late: { heartbeat: '1h' } },
-  'endpoint-mqtt': { soon: { keepalive: '1s' }, late: { keepalive: '1h', 'confirm-timeout': '1h' } },
-  'endpoint-postgres': {
-    soon: { 'ping-interval': '100ms', 'statement-timeout': '1s' },
-    late: { 'ping-interval': '1h', 'statement-timeout': '1h' },
-  },
-  // Whatever their options: what they write is to be answered within 8 s.
-  'endpoint-jetstream': { soon: { 'ping-interval': '100ms' }, late: undefined },
-  'endpoint-redis-stream': { soon: { 'ping-interval': '100ms' }, late: undefined },
-} as const
-
 function targetOf(id: keyof typeof PATIENCE, peer: InteropPeer, isPatient: boolean): TargetPlace {
   const topic = 'topic' in peer.options && { topic: peer.topic }
   const { soon, late } = PATIENCE[id]
-  const chosen = isPatient ? late : undefined
+  const waits = isPatient && !IMPATIENT.has(id)
   return {
-    endpoint: { ...peer.options, ...topic, ...(chosen ?? soon), id },
-    isPatient: chosen !== undefined,
+    endpoint: { ...peer.options, ...topic, ...(waits ? late : soon), id },
+    isPatient: waits,
     received: () => peer.received(),
     close: async () => peer.close?.(),
   }
