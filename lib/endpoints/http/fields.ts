@@ -34,7 +34,6 @@ export function fieldWriter({ name, options, marshaller, signer }: FieldsInit): 
 
   return (message, payload) => {
     const fields = [...standing]
-    const seen = new Set<string>()
     let bytes = 0
     const add = (key: string, value: string): void => {
       const problem = headerProblem(key, value)
@@ -50,12 +49,13 @@ export function fieldWriter({ name, options, marshaller, signer }: FieldsInit): 
     add('idempotency-key', id)
     if (key !== undefined) add(KEY, key)
     add(TIME, String(time))
-    for (const [each, value] of Object.entries(message.headers)) {
+    let seen: Set<string> | undefined
+    for (const each in message.headers) {
       const lower = each.toLowerCase()
       if (taken.has(lower) || !forwards(lower)) continue
-      if (seen.has(lower)) throw new errors.HEADER_INVALID(name, `'${lower}' is there twice, in two cases`)
-      seen.add(lower)
-      add(each, value)
+      if (seen?.has(lower) === true) throw new errors.HEADER_INVALID(name, `'${lower}' is there twice, in two cases`)
+      seen = (seen ?? new Set()).add(lower)
+      add(each, message.headers[each] as string)
     }
     if (signer !== undefined) for (const [each, value] of signer.sign(id, payload, Date.now())) add(each, value)
     return fields
