@@ -10,6 +10,7 @@ import { dropReasonOf, errors, isRetryable, reasonOf } from '../errors.ts'
 import type { DeliveryConfig } from './guarantee.ts'
 import { type Fate, isPipelined, type Target } from './handover.ts'
 import { Hold, type Holdable } from './hold.ts'
+import { List } from '../list.ts'
 import type { Marshaller } from '../message.ts'
 import { OutboxEntry } from './outbox.ts'
 import { type Parcel, sizeOf } from './parcel.ts'
@@ -54,7 +55,7 @@ export class Delivery {
   readonly #deadLetters: DeadLetters | undefined
   readonly #unlisten: () => void
   /** Every entry of the outbox, so that what is left at the end can be told so. */
-  readonly #entries = new Set<Entry>()
+  readonly #entries = new List<Entry>()
   /** Those on their way to the dead letters which the target may have, though they must not be sent twice. */
   readonly #inDoubt = new Set<Entry>()
   #isClosed = false
@@ -126,7 +127,7 @@ export class Delivery {
 
   /** When the message was made that it has held longest (milliseconds since the epoch); undefined where it is empty. */
   get oldest(): number | undefined {
-    return this.#entries.values().next().value?.item.message.time
+    return this.#entries.first?.item.message.time
   }
 
   /** Takes a parcel in; it ends by `onEnd`, perhaps before this returns. */
@@ -201,8 +202,8 @@ export class Delivery {
     const inFlight = new Set(this.#dispatcher.close())
     this.#deadLetters?.close()
     const { guarantee } = this.#init.config
-    for (const entry of this.#entries) {
-      this.#entries.delete(entry)
+    for (const entry of this.#entries.items()) {
+      if (!this.#entries.delete(entry)) continue
       const mayHaveIt = this.#inDoubt.has(entry) || (inFlight.has(entry) && guarantee === 'at-most-once')
       this.#init.onEnd(entry.item, 'closing', this.#closing(mayHaveIt))
     }

@@ -15,6 +15,7 @@ import { Backlog } from './backlog.ts'
 import { Delivery, type DeliveryInit, overflowOf } from './delivery.ts'
 import { Early } from './early.ts'
 import { dropReasonOf, errors, isRetryable, reasonOf } from '../errors.ts'
+import { FreshMap } from '../fresh-map.ts'
 import type { DurableBuffer } from './guarantee.ts'
 import { Hold } from './hold.ts'
 import type { Files } from '../journal/files.ts'
@@ -51,7 +52,7 @@ export class DurableDelivery {
   /** What came before the journal was open. */
   readonly #early: Early
   /** Who waits for a record to be durable, by its sequence, in order. */
-  readonly #unsettled = new Map<number, Settlement>()
+  readonly #unsettled = new FreshMap<number, Settlement>()
   /** Of the messages in memory: those without a record. */
   #dead = 0
   readonly #hold: Hold
@@ -286,7 +287,7 @@ export class DurableDelivery {
   }
 
   #onDurable(through: number): void {
-    for (const [sequence, settlement] of this.#unsettled) {
+    for (const [sequence, settlement] of this.#unsettled.entries()) {
       if (sequence > through) break
       this.#unsettled.delete(sequence)
       settlement.settle(null, 'stored')

@@ -4,6 +4,7 @@
  */
 import type { Endpoint } from '../endpoint.ts'
 import { dropReasonOf, errors } from '../errors.ts'
+import { List, Listed } from '../list.ts'
 import type { Message } from '../message.ts'
 
 /**
@@ -26,15 +27,20 @@ export function isPipelined({ capabilities }: Pick<Target, 'capabilities'>): boo
 export type OnEnd<Item> = (item: Item, fate: Fate, error: unknown) => void
 
 /** One message that the target has and has not answered for. Each sending has its own: an answer to another is none. */
-interface Flight<Item> {
+class Flight<Item> extends Listed {
   readonly item: Item
+
+  constructor(item: Item) {
+    super()
+    this.item = item
+  }
 }
 
 export class Handover<Item> {
   readonly #target: Target
   readonly #confirms: boolean
   readonly #onEnd: OnEnd<Item>
-  readonly #flights = new Set<Flight<Item>>()
+  readonly #flights = new List<Flight<Item>>()
   /** What a target that does not confirm is taking at this moment. */
   #taking: Item | undefined
   readonly #unlisten: () => void
@@ -71,8 +77,9 @@ export class Handover<Item> {
   /** Gives back what is in flight: no answer to it counts any more, and the target is not listened to. */
   close(): Item[] {
     this.#unlisten()
-    const items = [...this.#flights].map(({ item }) => item)
-    this.#flights.clear()
+    const flights = this.#flights.items()
+    for (const flight of flights) this.#flights.delete(flight)
+    const items = flights.map(({ item }) => item)
     return this.#taking === undefined ? items : [...items, this.#taking]
   }
 
@@ -110,7 +117,7 @@ export class Handover<Item> {
   }
 
   #open(item: Item): Flight<Item> {
-    const flight = { item }
+    const flight = new Flight(item)
     this.#flights.add(flight)
     return flight
   }
@@ -128,7 +135,7 @@ export class Handover<Item> {
     if (this.#flights.size === 0) return
     const error = new errors.CONNECTION_LOST(this.#target.name)
     // What is sent anew meanwhile is no part of this: the target is not ready.
-    for (const flight of this.#flights) this.#end(flight, 'unknown', error)
+    for (const flight of this.#flights.items()) this.#end(flight, 'unknown', error)
   }
 
   #unexplained(): Error {

@@ -7,6 +7,9 @@
  * lane holds in memory. Every operation is O(1); a queue with a single key costs no more than a plain list.
  */
 
+import { FreshMap } from '../fresh-map.ts'
+import { Listed } from '../list.ts'
+
 export interface OutboxBounds {
   readonly messages: number
   readonly bytes: number
@@ -27,7 +30,7 @@ export interface OutboxView {
 }
 
 /** What the outbox keeps of each entry. Links are its own; nobody else touches them. */
-export class OutboxEntry<Item> {
+export class OutboxEntry<Item> extends Listed {
   readonly item: Item
   readonly key: string
   /** Bytes that it counts for. */
@@ -44,6 +47,7 @@ export class OutboxEntry<Item> {
   /** @internal */ newer: OutboxEntry<Item> | undefined
 
   constructor(item: Item, key: string, size: number, pipelined = false) {
+    super()
     this.item = item
     this.key = key
     this.size = size
@@ -83,8 +87,8 @@ const MAX_LOOK = 256
 
 export class Outbox<Item> {
   readonly bounds: OutboxBounds
-  readonly #keys = new Map<string, KeyQueue<Item>>()
-  readonly #pipelines = new Map<string, KeyQueue<Item>>()
+  readonly #keys = new FreshMap<string, KeyQueue<Item>>()
+  readonly #pipelines = new FreshMap<string, KeyQueue<Item>>()
   /** Waiting entries of all keys by age, for dropping the oldest. */
   #oldest: OutboxEntry<Item> | undefined
   #newest: OutboxEntry<Item> | undefined

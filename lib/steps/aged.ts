@@ -2,6 +2,7 @@
  * Floor 1. Numbers by key, in the order in which they were set. A Map keeps that order, too, but not what its oldest
  * entry is: where the oldest are taken out one by one, it looks through all that were there before, each time.
  */
+import { FreshMap } from '../fresh-map.ts'
 
 interface Entry {
   readonly key: string
@@ -12,7 +13,7 @@ interface Entry {
 
 /** Every operation is O(1). */
 export class Aged {
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new FreshMap<string, Entry>()
   #oldest: Entry | undefined
   #newest: Entry | undefined
 

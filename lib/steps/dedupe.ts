@@ -8,6 +8,7 @@
 import type { Parcel, SettledAs, Settlement } from '../delivery/delivery.ts'
 import { errors } from '../errors.ts'
 import type { Expression } from '../expression.ts'
+import { FreshMap } from '../fresh-map.ts'
 import type { Message } from '../message.ts'
 import type { Stage, StageContext, StagedStep } from '../delivery/stage.ts'
 import { Fifo } from './fifo.ts'
@@ -44,7 +45,7 @@ class Dedupe implements Stage {
   readonly #next: Stage
   readonly #delivered: Recent
   /** By the key of what is under way. */
-  readonly #underWay = new Map<string, Waiting>()
+  readonly #underWay = new FreshMap<string, Waiting>()
   #messages = 0
   #bytes = 0
   /** Keys whose message ended without being delivered: the next is tried. */

@@ -7,6 +7,7 @@
  */
 import { Delivery, type DeliveryTarget, type Parcel } from '../delivery/delivery.ts'
 import { errors, reasonOf } from '../errors.ts'
+import { FreshMap } from '../fresh-map.ts'
 import type { Message } from '../message.ts'
 import { handOn, type Stage, type StageContext, type StagedStep } from '../delivery/stage.ts'
 import type { DropReason, Settle, TargetCapabilities } from '../types.ts'
@@ -98,9 +99,9 @@ class FunctionTarget implements DeliveryTarget {
   readonly #run: StepFunction
   readonly #target: string
   readonly #timeout: number
-  readonly #results = new Map<Message, readonly Message[]>()
+  readonly #results = new FreshMap<Message, readonly Message[]>()
   /** In the order in which they began, which is that of their deadlines. */
-  readonly #calls = new Set<Call>()
+  readonly #calls = new FreshMap<Call, Call>()
   #timer: NodeJS.Timeout | undefined
   readonly #listeners = new Set<() => void>()
   #holders = 0
@@ -150,7 +151,7 @@ class FunctionTarget implements DeliveryTarget {
       }
       settle?.(null)
     }
-    this.#calls.add(call)
+    this.#calls.set(call, call)
     try {
       const result = this.#run(message.copy(), call)
       if (isThenable(result)) {
@@ -171,19 +172,19 @@ class FunctionTarget implements DeliveryTarget {
 
   close(): void {
     clearTimeout(this.#timer)
-    for (const call of this.#calls) call.abort(new errors.CLOSING())
+    for (const call of this.#calls.values()) call.abort(new errors.CLOSING())
     this.#calls.clear()
     this.#results.clear()
   }
 
   #awaitDeadline(): void {
     if (this.#timer !== undefined) return
-    const [first] = this.#calls
+    const { first } = this.#calls
     if (first === undefined) return
     const onDue = (): void => {
       this.#timer = undefined
       const now = performance.now()
-      for (const call of this.#calls) {
+      for (const call of this.#calls.values()) {
         if (call.deadline > now) break
         call.timeOut()
       }

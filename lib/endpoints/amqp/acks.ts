@@ -5,6 +5,7 @@
  * Tags are of one channel: when that is gone, the broker delivers anew what it was not told of.
  */
 import type { Channel, Message } from 'amqplib'
+import { FreshMap } from '../../fresh-map.ts'
 
 /**
  * - `accept`: acknowledged.
@@ -16,7 +17,7 @@ export type Verdict = 'accept' | 'drop' | 'requeue'
 export class Acks {
   readonly #channel: Channel
   /** Not told yet, in the order of delivery; with the verdict, where there is one. */
-  readonly #open = new Map<number, Verdict | undefined>()
+  readonly #open = new FreshMap<number, Verdict | undefined>()
   /** Those with a verdict. */
   #decided: number[] = []
   readonly #onAccepted: (count: number) => void

@@ -7,6 +7,7 @@
  */
 import type { ConfirmChannel, Message as ReturnedMessage } from 'amqplib'
 import { errors } from '../../errors.ts'
+import { FreshMap } from '../../fresh-map.ts'
 import type { Settle } from '../../types.ts'
 import { ID } from '../common/attributes.ts'
 import { Overdue } from '../common/overdue.ts'
@@ -70,9 +71,11 @@ export class Publisher {
   readonly #init: PublisherInit
   readonly #writer: PublishWriter
   /** By delivery tag, in the order of sending. */
-  readonly #inFlight = new Map<number, Flight>()
+  readonly #inFlight = new FreshMap<number, Flight>()
   /** Of the message that was published last: the broker counts with us, from 1. */
   #tag = 0
+  /** All up to this one were confirmed together. */
+  #confirmedTo = 0
   readonly #overdue: Overdue<Flight>
   #bytes = 0
   #isBlocked = false
@@ -92,7 +95,7 @@ export class Publisher {
     this.#writer = new PublishWriter({ channel: ch, exchange, persistent, mandatory, frameMax, write })
     this.#overdue = new Overdue({
       limit,
-      oldest: () => this.#inFlight.values().next().value,
+      oldest: () => this.#inFlight.first,
       onOverdue: () => onOverdue(new Error(`the broker confirms nothing that is published (for ${limit} ms)`)),
     })
     channel.on('return', this.#onReturn)
@@ -151,7 +154,7 @@ export class Publisher {
     this.#isClosed = true
     this.#overdue.stop()
     const { name, onUnanswered } = this.#init
-    const unanswered = [...this.#inFlight.values()]
+    const unanswered = this.#inFlight.values()
     this.#inFlight.clear()
     for (const { settle } of unanswered) {
       onUnanswered()
@@ -164,18 +167,14 @@ export class Publisher {
     if (multiple) {
       // 0: all. What is published meanwhile is not meant, whatever the broker says.
       const last = deliveryTag === 0 ? this.#tag : Math.min(deliveryTag, this.#tag)
-      for (const [tag, flight] of this.#inFlight) {
-        if (tag > last) break
-        this.#end(tag, flight, refusal)
-      }
-    } else {
-      const flight = this.#inFlight.get(deliveryTag)
-      if (flight !== undefined) this.#end(deliveryTag, flight, refusal)
-    }
+      while (this.#confirmedTo < last) this.#confirmOne(++this.#confirmedTo, refusal)
+    } else this.#confirmOne(deliveryTag, refusal)
     if (this.#isSaturated) this.#tell()
   }
 
-  #end(tag: number, flight: Flight, refusal: string | null): void {
+  #confirmOne(tag: number, refusal: string | null): void {
+    const flight = this.#inFlight.get(tag)
+    if (flight === undefined) return
     this.#inFlight.delete(tag)
     this.#bytes -= flight.bytes
     const { name, unroutable, onRefused } = this.#init

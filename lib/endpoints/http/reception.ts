@@ -9,6 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { type AraldoError, errors } from '../../errors.ts'
 import type { EndpointContext } from '../../endpoint.ts'
+import { List, Listed } from '../../list.ts'
 import type { Message, MessageInit } from '../../message.ts'
 import type { Settle } from '../../types.ts'
 import { refuse, reject } from './answers.ts'
@@ -53,6 +54,16 @@ const CLOSES: ReadonlySet<string> = new Set(['ARALDO_ERR_CLOSING', 'ARALDO_ERR_T
 const EVENT_HEADERS = 'ce-*'
 const NO_BODY = Buffer.alloc(0)
 
+/** A request that has no answer yet. */
+class Wait extends Listed {
+  readonly giveUp: (error: AraldoError) => void
+
+  constructor(giveUp: (error: AraldoError) => void) {
+    super()
+    this.giveUp = giveUp
+  }
+}
+
 export class Reception {
   readonly #init: ReceptionInit
   readonly #types: MediaTypes
@@ -61,7 +72,7 @@ export class Reception {
   readonly #holds: Holds
   readonly #requests = new WeakMap<FastifyRequest, Hold>()
   /** What waits for its settlement: each is told why it does not wait on. */
-  readonly #waiting = new Set<(error: AraldoError) => void>()
+  readonly #waiting = new List<Wait>()
   readonly #batches = new Set<Batch>()
 
   constructor(init: ReceptionInit) {
@@ -147,7 +158,7 @@ export class Reception {
 
   /** The end: what waits is answered with the error. */
   endAll(error: AraldoError): void {
-    for (const end of this.#waiting) end(error)
+    for (const { giveUp } of this.#waiting.items()) giveUp(error)
   }
 
   #headRefusal(request: FastifyRequest): AraldoError | undefined {
@@ -279,7 +290,7 @@ export class Reception {
       if (isOver) return false
       isOver = true
       clearTimeout(timer)
-      this.#waiting.delete(giveUp)
+      this.#waiting.delete(wait)
       reply.raw.off('close', leave)
       return true
     }
@@ -294,7 +305,8 @@ export class Reception {
       onLeave?.()
     }
     const timer = setTimeout(() => giveUp(new errors.UNSETTLED(context.name, timeout)), timeout)
-    this.#waiting.add(giveUp)
+    const wait = new Wait(giveUp)
+    this.#waiting.add(wait)
     reply.raw.once('close', leave)
     return (error) => {
       if (finish()) answer(error, false)

@@ -5,6 +5,7 @@
  * acknowledgements of those behind it back. They outlive a connection: when the broker has kept the session, it sends
  * them again with the same packet identifiers (MQTT-4.4.0-1), and what is in hand must not be taken in once more.
  */
+import { FreshMap } from '../../fresh-map.ts'
 import type { Message } from '../../message.ts'
 import { InHand } from '../common/intake.ts'
 
@@ -18,6 +19,8 @@ export class Held extends InHand {
   readonly size: number
   /** What became of it is known: all that is left is to acknowledge it. */
   isSettled = false
+  /** The connection that it came by last; undefined where it is acknowledged. */
+  connection: number | undefined
 
   constructor(id: number, qos: number, message: Message, size: number) {
     super(message)
@@ -40,12 +43,14 @@ export interface Arrival {
 export class Hands {
   readonly #acknowledge: (id: number, qos: number) => void
   /** By packet identifier: all that the broker's session holds of them. */
-  readonly #held = new Map<number, Held>()
+  readonly #held = new FreshMap<number, Held>()
   #bytes = 0
   /** What came by this connection, in order, by its QoS. */
   readonly #arrived = new Map<number, Held[]>()
-  /** What of it is not acknowledged. */
-  readonly #onConnection = new Set<Held>()
+  /** How many of it are not acknowledged. */
+  #open = 0
+  /** Of those that there were, the one of now. */
+  #connection = 0
   /** Packet identifiers of QoS 2 whose PUBREC was sent, and that the broker has not released. */
   readonly #recorded = new Set<number>()
 
@@ -61,7 +66,7 @@ export class Hands {
 
   /** In hand, as the broker counts on this connection against the receive maximum. */
   get open(): number {
-    return this.#onConnection.size
+    return this.#open
   }
 
   /** Bytes of these, whether or not their connection is there. */
@@ -85,7 +90,8 @@ export class Hands {
   /** The connection is gone. What is settled from now on is acknowledged when the broker sends it again. */
   end(): void {
     this.#arrived.clear()
-    this.#onConnection.clear()
+    this.#connection++
+    this.#open = 0
   }
 
   /** Whether what arrives is known, and needs nothing more. Where it is not, it is new: {@link take} it. */
@@ -102,7 +108,7 @@ export class Hands {
       this.#forget(held)
       return false
     }
-    if (!this.#onConnection.has(held)) this.#line(held)
+    if (held.connection !== this.#connection) this.#line(held)
     if (held.isSettled) this.#acknowledgeFirst(qos)
     return true
   }
@@ -116,7 +122,7 @@ export class Hands {
   /** It is acknowledged in its turn; when the broker has sent it again, where its connection is gone. */
   settle(held: Held): void {
     held.isSettled = true
-    if (this.#onConnection.has(held)) this.#acknowledgeFirst(held.qos)
+    if (held.connection === this.#connection) this.#acknowledgeFirst(held.qos)
   }
 
   /** The broker has released a message of QoS 2: its packet identifier is free. */
@@ -128,7 +134,8 @@ export class Hands {
     const line = this.#arrived.get(held.qos)
     if (line === undefined) this.#arrived.set(held.qos, [held])
     else line.push(held)
-    this.#onConnection.add(held)
+    held.connection = this.#connection
+    this.#open++
   }
 
   /** The identifier is another message's now. */
@@ -143,7 +150,8 @@ export class Hands {
   #drop(held: Held): void {
     this.#held.delete(held.id)
     this.#bytes -= held.size
-    this.#onConnection.delete(held)
+    if (held.connection === this.#connection) this.#open--
+    held.connection = undefined
   }
 
   #acknowledgeFirst(qos: number): void {

@@ -3,6 +3,7 @@
  * receive maximum (MQTT 5, section 4.9) bounds what waits for its confirmation.
  */
 import { errors } from '../../errors.ts'
+import { FreshMap } from '../../fresh-map.ts'
 import type { Settle } from '../../types.ts'
 import { Overdue } from '../common/overdue.ts'
 import type { Answer, Connection } from './connection.ts'
@@ -41,7 +42,7 @@ export class Publisher {
   readonly #init: PublisherInit
   readonly #limit: number
   /** By packet identifier, in the order of sending. */
-  readonly #inFlight = new Map<number, Flight>()
+  readonly #inFlight = new FreshMap<number, Flight>()
   readonly #overdue: Overdue<Flight>
   #isFull = false
 
@@ -51,7 +52,7 @@ export class Publisher {
     const { connection, confirmTimeout: limit } = init
     this.#overdue = new Overdue({
       limit,
-      oldest: () => this.#inFlight.values().next().value,
+      oldest: () => this.#inFlight.first,
       // Sent again over the same connection it would be a breach of MQTT 5, section 4.4.
       onOverdue: () => connection.abandon(new Error(`the broker confirms nothing that it was sent (for ${limit} ms)`)),
     })
@@ -115,7 +116,7 @@ export class Publisher {
   /** The connection is gone: nobody knows what became of what was on its way. */
   close(): void {
     this.#overdue.stop()
-    const open = [...this.#inFlight.values()]
+    const open = this.#inFlight.values()
     this.#inFlight.clear()
     for (const { settle } of open) settle?.(new errors.CONNECTION_LOST(this.#init.name))
   }

@@ -7,13 +7,14 @@
  * until the message is alone whose fault it is, and only that one is refused.
  */
 import { errors } from '../../errors.ts'
+import { List, Listed } from '../../list.ts'
 import type { Settle } from '../../types.ts'
 import { arrayOf, type Element } from './arrays.ts'
 import { kindOf, plainError, sqlState } from './failure.ts'
 import type { Session } from './session.ts'
 
 /** What is written of one message: a value for each parameter of the statement, which takes an array of each. */
-export interface Write {
+export interface WriteInit {
   /** The message's, for errors. */
   readonly id: string
   readonly values: readonly (string | Buffer | null)[]
@@ -21,6 +22,24 @@ export interface Write {
   /** Two with one of these must not be written by one statement. */
   readonly identity?: string | undefined
   readonly settle: Settle
+}
+
+/** One that no answer has come for. */
+export class Write extends Listed {
+  readonly id: string
+  readonly values: readonly (string | Buffer | null)[]
+  readonly bytes: number
+  readonly identity: string | undefined
+  readonly settle: Settle
+
+  constructor({ id, values, bytes, identity, settle }: WriteInit) {
+    super()
+    this.id = id
+    this.values = values
+    this.bytes = bytes
+    this.identity = identity
+    this.settle = settle
+  }
 }
 
 export interface BatcherInit {
@@ -51,7 +70,7 @@ export class Batcher {
   readonly #init: BatcherInit
   #waiting: Write[] = []
   /** What no answer has come for. */
-  readonly #open = new Set<Write>()
+  readonly #open = new List<Write>()
   #bytes = 0
   #isWriting = false
   #isFull = false
@@ -90,10 +109,10 @@ export class Batcher {
 
   /** The connection is over. @returns how many messages no answer has come for. */
   close(): number {
-    const unanswered = [...this.#open]
+    const unanswered = this.#open.items()
     this.#isClosed = true
     this.#waiting = []
-    this.#open.clear()
+    for (const write of unanswered) this.#open.delete(write)
     for (const { settle } of unanswered) settle(new errors.CONNECTION_LOST(this.#init.name))
     return unanswered.length
   }
@@ -105,15 +124,15 @@ export class Batcher {
 
   #next(): Write[] {
     const waiting = this.#waiting
-    const identities = new Set<string>()
+    let identities: Set<string> | undefined
     let bytes = 0
     let count = 0
     for (; count < waiting.length && count < MAX_BATCH; count++) {
       const { bytes: more, identity } = waiting[count] as Write
       if (count > 0 && bytes + more > MAX_BATCH_BYTES) break
       if (identity !== undefined) {
-        if (identities.has(identity)) break
-        identities.add(identity)
+        if (identities?.has(identity) === true) break
+        identities = (identities ?? new Set()).add(identity)
       }
       bytes += more
     }

@@ -3,6 +3,7 @@
  * was read by an old one is settled by the lanes as if nothing had happened, and is not read once more by a new one.
  */
 import type { OutboxBounds } from '../../delivery/outbox.ts'
+import { FreshMap } from '../../fresh-map.ts'
 import type { Message } from '../../message.ts'
 import { InHand } from '../common/intake.ts'
 
@@ -24,7 +25,7 @@ export class Held extends InHand {
 
 export class Hands {
   readonly bounds: OutboxBounds
-  readonly #held = new Map<string, Held>()
+  readonly #held = new FreshMap<string, Held>()
   readonly #bySlot = new Map<number, number>()
   #bytes = 0
 
@@ -51,7 +52,7 @@ export class Hands {
 
   /** Of all that is in hand. */
   get ids(): string[] {
-    return [...this.#held.keys()]
+    return this.#held.keys()
   }
 
   ofSlot(slot: number): number {

@@ -7,7 +7,7 @@ import { compileTemplate, type Template } from '../../template.ts'
 import type { Settle } from '../../types.ts'
 import { CONTENT_TYPE, contentTypeOf, ID, KEY, TIME } from '../common/attributes.ts'
 import type { Element } from './arrays.ts'
-import type { Write } from './batcher.ts'
+import { Write } from './batcher.ts'
 import { nameProblem } from './names.ts'
 import type { PostgresOptions } from './options.ts'
 import { isBytes, type Part, type Table, timeOf } from './table.ts'
@@ -37,7 +37,8 @@ export function notifier({ topic, channel = '' }: PostgresOptions, marshaller: M
     if (bytes.length > MAX_NOTIFY) throw new errors.TOO_LARGE(endpoint, MAX_NOTIFY, bytes.length)
     const payload = textOf(bytes, message, endpoint)
     // Of two that are the same, one transaction sends one.
-    return { id: message.id, values: [to, payload], bytes: bytes.length, identity: `${to}\0${payload}`, settle }
+    const identity = `${to}\0${payload}`
+    return new Write({ id: message.id, values: [to, payload], bytes: bytes.length, identity, settle })
   }
 }
 
@@ -110,7 +111,7 @@ export function inserter(table: Table, marshaller: Marshaller, endpoint: string)
         throw new errors.REFUSED(endpoint, message.id, `its ${part} holds a NUL`)
     }
     const size = bytes.length + (headers?.length ?? 0) + message.topic.length + message.id.length
-    return { id: message.id, values: parts.map((part) => all[part]), bytes: size, settle }
+    return new Write({ id: message.id, values: parts.map((part) => all[part]), bytes: size, settle })
   }
 }
 

@@ -1,4 +1,5 @@
 /** Floor 3. Messages that were sent to a server of `araldo.v1` on one connection, and have no answer yet. */
+import { FreshMap } from '../../fresh-map.ts'
 import type { Settle } from '../../types.ts'
 
 interface Flight {
@@ -9,7 +10,7 @@ interface Flight {
 }
 
 export class Flights {
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new FreshMap<string, Flight>()
 
   get count(): number {
     return this.#flights.size
@@ -36,7 +37,7 @@ export class Flights {
 
   /** The connection is gone: whether the server has them is not known. */
   end(error: Error): void {
-    const open = [...this.#flights.values()]
+    const open = this.#flights.values()
     this.#flights.clear()
     for (const { settle } of open) settle(error)
   }

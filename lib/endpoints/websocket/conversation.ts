@@ -3,6 +3,7 @@
  * the ids of those that were. It ends with the connection: what settles later is told to nobody.
  */
 import { hash } from 'node:crypto'
+import { FreshMap } from '../../fresh-map.ts'
 
 /** A message of the client's that has no answer yet. */
 export interface Flight {
@@ -27,9 +28,9 @@ const ID_LENGTH = 22
 
 export class Conversation {
   readonly #init: ConversationInit
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new FreshMap<string, Flight>()
   /** The last ones, the oldest first. */
-  readonly #acknowledged = new Set<string>()
+  readonly #acknowledged = new FreshMap<string, string>()
   #namespace: string
   #bytes = 0
   #isFull = false
@@ -52,7 +53,7 @@ export class Conversation {
 
   /** The ids of messages without an answer, in their order. */
   get unanswered(): string[] {
-    return [...this.#flights.keys()]
+    return this.#flights.keys()
   }
 
   /** The client names its session. @returns whether it is the time for that: once, before the first message. */
@@ -109,11 +110,8 @@ export class Conversation {
   }
 
   #remember(id: string): void {
-    this.#acknowledged.add(id)
-    if (this.#acknowledged.size <= this.#init.maxMessages) return
-    for (const oldest of this.#acknowledged) {
-      this.#acknowledged.delete(oldest)
-      return
-    }
+    this.#acknowledged.set(id, id)
+    const oldest = this.#acknowledged.first
+    if (this.#acknowledged.size > this.#init.maxMessages && oldest !== undefined) this.#acknowledged.delete(oldest)
   }
 }

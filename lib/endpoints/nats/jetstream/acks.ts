@@ -3,6 +3,7 @@
  * and one PING follows it: until its PONG has come, the server may not have read it, and the next connection says it
  * again. To say it twice does no harm.
  */
+import { FreshMap } from '../../../fresh-map.ts'
 import type { Connection } from '../connection.ts'
 import type { Hands, Held } from './hands.ts'
 
@@ -26,7 +27,7 @@ export class Acks {
   readonly #init: AcksInit
   #connection: Connection | undefined
   /** Not known to have been read. */
-  readonly #waiting = new Map<Held, Buffer>()
+  readonly #waiting = new FreshMap<Held, Buffer>()
   /** Said in this turn. */
   #turn: Held[] = []
   #immediate: NodeJS.Immediate | undefined
@@ -39,7 +40,7 @@ export class Acks {
   /** There is a connection: what waited is said. */
   attach(connection: Connection): void {
     this.#connection = connection
-    for (const [held, word] of this.#waiting) {
+    for (const [held, word] of this.#waiting.entries()) {
       if (this.#init.hands.isHeld(held)) this.#say(held, word)
       else this.#waiting.delete(held)
     }

@@ -4,6 +4,7 @@
  * must not be taken in once more when the server brings it again.
  */
 import type { OutboxBounds } from '../../../delivery/outbox.ts'
+import { FreshMap } from '../../../fresh-map.ts'
 import type { Message } from '../../../message.ts'
 import { InHand } from '../../common/intake.ts'
 
@@ -29,7 +30,7 @@ export class Held extends InHand {
 
 export class Hands {
   readonly bounds: OutboxBounds
-  readonly #held = new Map<number, Held>()
+  readonly #held = new FreshMap<number, Held>()
   /** Given back, and not here again yet: the server has them. */
   readonly #returned = new Set<number>()
   #bytes = 0
@@ -73,7 +74,7 @@ export class Hands {
 
   /** As they are now: what is done with them may change the hands. */
   all(): Held[] {
-    return [...this.#held.values()]
+    return this.#held.values()
   }
 
   take(held: Held): void {

@@ -8,6 +8,7 @@
 import { createInbox, type Msg } from '@nats-io/transport-node'
 import { quote } from '../../../config/words.ts'
 import { errors } from '../../../errors.ts'
+import { FreshMap } from '../../../fresh-map.ts'
 import type { Settle } from '../../../types.ts'
 import type { Connection } from '../connection.ts'
 
@@ -49,7 +50,7 @@ export class Publisher {
   readonly #init: PublisherInit
   readonly #inbox = createInbox()
   /** In the order of sending. */
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new FreshMap<string, Flight>()
   #bytes = 0
   #number = 0
   #isFull = false
@@ -88,7 +89,7 @@ export class Publisher {
 
   /** The user may not publish to that subject: of such a message no other answer comes. */
   refuse(subject: string, reason: string): void {
-    for (const [number, flight] of this.#flights) {
+    for (const [number, flight] of this.#flights.entries()) {
       if (flight.subject !== subject) continue
       this.#settle(number, flight, this.#refusal(reason))
       return
@@ -98,7 +99,7 @@ export class Publisher {
   /** The connection is over: whether the others are stored, nobody knows. */
   abandon(error: Error): void {
     clearTimeout(this.#timer)
-    const flights = [...this.#flights.values()]
+    const flights = this.#flights.values()
     this.#flights.clear()
     for (const { settle } of flights) {
       this.#init.onUnanswered()
@@ -158,7 +159,7 @@ export class Publisher {
   readonly #expire = (): void => {
     this.#timer = undefined
     const now = performance.now()
-    for (const [number, flight] of this.#flights) {
+    for (const [number, flight] of this.#flights.entries()) {
       const left = flight.sentAt + ANSWER_TIMEOUT - now
       if (left > 0) {
         this.#timer = setTimeout(this.#expire, left)

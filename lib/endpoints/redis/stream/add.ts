@@ -2,12 +2,13 @@
 import { Command } from 'ioredis'
 import { quote } from '../../../config/words.ts'
 import { errors } from '../../../errors.ts'
+import { Listed } from '../../../list.ts'
 import type { Settle } from '../../../types.ts'
 import { plainError } from '../client.ts'
 import type { Sender } from '../sender.ts'
 
 /** One entry to write. */
-export interface Addition {
+export interface AdditionInit {
   readonly stream: string
   /** How the stream is trimmed: `['MAXLEN', '~', '1000']`. */
   readonly trim: readonly string[]
@@ -17,6 +18,16 @@ export interface Addition {
   readonly bytes: number
   readonly sender: Sender
   readonly settle: Settle
+}
+
+/** One that no answer has come for. */
+export class Addition extends Listed {
+  readonly init: AdditionInit
+
+  constructor(init: AdditionInit) {
+    super()
+    this.init = init
+  }
 }
 
 /** Is told of the end of each. */
@@ -49,7 +60,7 @@ export class Add extends Command {
 
   /** `XADD stream … * name value …` as RESP has it: an array of bulk strings. */
   override toWritable(): Buffer {
-    const { stream, trim, fields } = this.addition
+    const { stream, trim, fields } = this.addition.init
     let text = `*${3 + trim.length + fields.length}\r\n$4\r\nXADD\r\n${bulk(stream)}`
     for (const word of trim) text += bulk(word)
     text += '$1\r\n*\r\n'

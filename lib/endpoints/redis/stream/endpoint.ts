@@ -205,7 +205,7 @@ export class StreamEndpoint extends SendingEndpoint<StreamOptions> {
 
   #onSettled(held: Held, error: Error | null): void {
     if (error !== null) this.counters.letGo++
-    const isHeld = this.#hands.isHeld(held)
+    const { isHeld } = held
     this.#hands.lighten(held)
     held.message = undefined
     if (isHeld) this.#acks.add(held)

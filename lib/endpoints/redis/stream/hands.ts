@@ -3,6 +3,7 @@
  * was read by an old one is settled by the lanes as if nothing had happened, and must not be taken in once more when
  * Redis tells a new one of it.
  */
+import { FreshMap } from '../../../fresh-map.ts'
 import type { Message } from '../../../message.ts'
 import { InHand } from '../../common/intake.ts'
 import type { OutboxBounds } from '../../../delivery/outbox.ts'
@@ -15,6 +16,8 @@ export class Held extends InHand {
   size: number
   /** When Redis was last told that it is in good hands (milliseconds, monotonic). */
   claimedAt: number
+  /** Not any more when it is acknowledged, or its stream was forgotten. */
+  isHeld = false
 
   constructor(stream: string, id: string, message: Message | undefined, size: number) {
     super(message)
@@ -27,7 +30,7 @@ export class Held extends InHand {
 
 export class Hands {
   readonly bounds: OutboxBounds
-  readonly #held = new Map<string, Map<string, Held>>()
+  readonly #held = new Map<string, FreshMap<string, Held>>()
   #count = 0
   #bytes = 0
   /** What was acknowledged while an answer was under way that may still tell of it. */
@@ -64,28 +67,25 @@ export class Hands {
 
   take(held: Held): void {
     let ofStream = this.#held.get(held.stream)
-    if (ofStream === undefined) this.#held.set(held.stream, (ofStream = new Map<string, Held>()))
+    if (ofStream === undefined) this.#held.set(held.stream, (ofStream = new FreshMap<string, Held>()))
     ofStream.set(held.id, held)
+    held.isHeld = true
     this.#count++
     this.#bytes += held.size
   }
 
   /** Its message is settled: what is left is its id. */
   lighten(held: Held): void {
-    if (!this.isHeld(held)) return
+    if (!held.isHeld) return
     this.#bytes -= held.size
     held.size = 0
     held.message = undefined
   }
 
-  /** Whether it is still in hand: not when its stream was forgotten. */
-  isHeld(held: Held): boolean {
-    return this.#held.get(held.stream)?.get(held.id) === held
-  }
-
   /** It is acknowledged, or left to whoever claims it. */
   release(held: Held): void {
-    if (!this.isHeld(held)) return
+    if (!held.isHeld) return
+    held.isHeld = false
     this.#held.get(held.stream)?.delete(held.id)
     this.#count--
     this.#bytes -= held.size

@@ -7,12 +7,13 @@
  */
 import { type Cluster, Redis } from 'ioredis'
 import { errors } from '../../../errors.ts'
+import { List } from '../../../list.ts'
 import type { Settle } from '../../../types.ts'
 import { isErrorReply } from '../client.ts'
 import { Connection, type ConnectionInit } from '../connection.ts'
 import { Cork } from '../../common/cork.ts'
 import type { Sender } from '../sender.ts'
-import { Add, type Adder, type Addition, bytesOf, refusalOf } from './add.ts'
+import { Add, type Adder, Addition, bytesOf, refusalOf } from './add.ts'
 
 /** At most so many messages and bytes wait for an answer. */
 const MAX_IN_FLIGHT = 10_000
@@ -23,7 +24,7 @@ const MAX_ENTRY = 512 * 1024 * 1024
 const ANSWER_TIMEOUT = 8_000
 
 export class Writer extends Connection implements Adder {
-  readonly #inFlight = new Set<Addition>()
+  readonly #inFlight = new List<Addition>()
   #inFlightBytes = 0
   readonly #cork = new Cork()
   /** Who was told that it is full. */
@@ -48,7 +49,7 @@ export class Writer extends Connection implements Adder {
   /** What no answer has come for is told so. */
   protected override detach(): void {
     clearTimeout(this.#watch)
-    for (const addition of this.#inFlight) this.#lose(addition)
+    for (const addition of this.#inFlight.items()) this.#lose(addition)
   }
 
   /**
@@ -70,7 +71,7 @@ export class Writer extends Connection implements Adder {
     }
     const bytes = bytesOf(fields)
     if (bytes > this.#maxField) this.#requireFit(fields, bytes, sender)
-    const addition = { stream, trim, fields, bytes, sender, settle }
+    const addition = new Addition({ stream, trim, fields, bytes, sender, settle })
     if (this.#inFlight.size === 0) this.#startWatch()
     this.#inFlight.add(addition)
     this.#inFlightBytes += bytes
@@ -108,7 +109,7 @@ export class Writer extends Connection implements Adder {
 
   /** What this one has sent and no answer has come for is told so: it waits no longer. */
   abandon(sender: Sender): void {
-    for (const addition of this.#inFlight) if (addition.sender === sender) this.#lose(addition)
+    for (const addition of this.#inFlight.items()) if (addition.init.sender === sender) this.#lose(addition)
     this.#waiting.delete(sender)
   }
 
@@ -126,7 +127,7 @@ export class Writer extends Connection implements Adder {
     this.#answeredAt = performance.now()
     // Whoever was told that the connection is lost hears no more.
     if (!this.#forget(addition)) return
-    const { sender, settle, stream } = addition
+    const { sender, settle, stream } = addition.init
     if (error === undefined) settle(null)
     else if (isErrorReply(error)) {
       sender.onRefused(error)
@@ -140,14 +141,14 @@ export class Writer extends Connection implements Adder {
 
   #lose(addition: Addition): void {
     if (!this.#forget(addition)) return
-    const { sender, settle } = addition
+    const { sender, settle } = addition.init
     sender.onUnanswered()
     settle(new errors.CONNECTION_LOST(sender.name))
   }
 
   #forget(addition: Addition): boolean {
     if (!this.#inFlight.delete(addition)) return false
-    this.#inFlightBytes -= addition.bytes
+    this.#inFlightBytes -= addition.init.bytes
     return true
   }
 
@@ -184,7 +185,7 @@ export class Writer extends Connection implements Adder {
 
   /** For a cluster, which knows where to; and for an ioredis of the application's that is not ours. */
   #addPlain(client: Cluster, addition: Addition): void {
-    const { stream, trim, fields } = addition
+    const { stream, trim, fields } = addition.init
     client.call('XADD', stream, ...trim, '*', ...fields).then(
       () => this.answered(addition, undefined),
       (error: unknown) => this.answered(addition, error ?? new Error('no reason given')),

@@ -41,7 +41,7 @@ describe('the hands of a source of Redis Streams', () => {
     const [old, other] = [take(hands, '1-0'), take(hands, '1-0', 5, 'other')]
     hands.forget('s')
     const fresh = take(hands, '1-0')
-    assert.deepEqual([hands.isHeld(old), hands.isHeld(fresh), hands.isHeld(other)], [false, true, true])
+    assert.deepEqual([old.isHeld, fresh.isHeld, other.isHeld], [false, true, true])
     hands.release(old)
     assert.deepEqual([hands.count, hands.bytes], [2, 15])
   })
