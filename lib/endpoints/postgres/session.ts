@@ -54,6 +54,8 @@ export class Session {
   /** Settles when the last statement is answered. Never rejects. */
   #tail: Promise<unknown> = Promise.resolve()
   #statements = 0
+  /** Rejects the statement that is under way. */
+  #refuse: ((reason: Error) => void) | undefined
   #ping: NodeJS.Timeout | undefined
 
   constructor(init: SessionInit) {
@@ -114,17 +116,22 @@ export class Session {
   }
 
   #next<Value>(work: () => Promise<Value>): Promise<Value> {
-    const { signal } = this.#ended
     this.#statements++
-    const done = this.#tail.then(() => {
-      signal.throwIfAborted()
-      return abortable(work(), signal)
-    })
+    const done = this.#tail.then(() => this.#untilEnd(work))
     this.#tail = done.then(
       () => this.#statements--,
       () => this.#statements--,
     )
     return done
+  }
+
+  /** What the work comes to, unless the connection ends before. Not by its signal: a listener for each statement costs. */
+  #untilEnd<Value>(work: () => Promise<Value>): Promise<Value> {
+    this.#ended.signal.throwIfAborted()
+    return new Promise((resolve, reject) => {
+      this.#refuse = reject
+      work().then(resolve, reject)
+    })
   }
 
   async #run(statement: Statement): Promise<readonly Row[]> {
@@ -173,6 +180,7 @@ export class Session {
   /** What an old connection still says reaches nobody. */
   #release(reason: Error): void {
     if (!this.#ended.signal.aborted) this.#ended.abort(reason)
+    this.#refuse?.(reason)
     clearTimeout(this.#ping)
     const client = this.#client
     if (client === undefined) return
