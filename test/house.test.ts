@@ -15,7 +15,7 @@ const MAX_LINES = 350
  * for all files of that folder. A new file at the top of lib/ is entered here.
  */
 const FLOORS: readonly (readonly string[])[] = [
-  ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts'],
+  ['types.ts', 'errors.ts', 'message.ts', 'plain.ts', 'deadline.ts', 'list.ts', 'fresh-map.ts'],
   [
     ...['registry.ts', 'deadlines.ts', 'retry.ts', 'link.ts', 'ledger.ts', 'template.ts', 'expression.ts', 'hops.ts'],
     ...['journal/', 'config/'],
