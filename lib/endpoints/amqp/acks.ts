@@ -1,10 +1,11 @@
 /**
- * Floor 3. Tells the broker what became of deliveries: all that end within one turn of the event loop together, and by
- * one frame where nothing older is open.
+ * Floor 3. Tells the broker what became of deliveries: all that end within a few milliseconds together, and by one
+ * frame where nothing older is open.
  *
  * Tags are of one channel: when that is gone, the broker delivers anew what it was not told of.
  */
 import type { Channel, Message } from 'amqplib'
+import { Together } from '../common/together.ts'
 import { FreshMap } from '../../fresh-map.ts'
 
 /**
@@ -21,12 +22,16 @@ export class Acks {
   /** Those with a verdict. */
   #decided: number[] = []
   readonly #onAccepted: (count: number) => void
-  #turn: NodeJS.Immediate | undefined
+  readonly #together: Together
   #isClosed = false
 
-  /** @param onAccepted called when so many are acknowledged. Must not throw. */
-  constructor(channel: Channel, onAccepted: (count: number) => void) {
+  /**
+   * @param prefetch of the channel.
+   * @param onAccepted called when so many are acknowledged. Must not throw.
+   */
+  constructor(channel: Channel, prefetch: number, onAccepted: (count: number) => void) {
     this.#channel = channel
+    this.#together = new Together(prefetch, this.flush)
     this.#onAccepted = onAccepted
   }
 
@@ -45,20 +50,19 @@ export class Acks {
     if (this.#isClosed || !this.#open.has(tag) || this.#open.get(tag) !== undefined) return
     this.#open.set(tag, verdict)
     this.#decided.push(tag)
-    this.#turn ??= setImmediate(this.flush)
+    this.#together.add(this.#decided.length)
   }
 
   /** The channel is gone, or ends: nothing more is told. */
   close(): void {
     this.#isClosed = true
-    clearImmediate(this.#turn)
+    this.#together.cancel()
     this.#open.clear()
     this.#decided = []
   }
 
   readonly flush = (): void => {
-    clearImmediate(this.#turn)
-    this.#turn = undefined
+    this.#together.cancel()
     if (this.#isClosed || this.#decided.length === 0) return
     const decided = this.#decided
     this.#decided = []

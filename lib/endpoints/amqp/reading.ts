@@ -44,7 +44,7 @@ export class Reading {
 
   constructor(init: ReadingInit) {
     this.#init = init
-    this.#acks = new Acks(init.channel, init.onAcknowledged)
+    this.#acks = new Acks(init.channel, init.prefetch, init.onAcknowledged)
     this.#intake = new Intake<Held>({
       mayGive: init.mayGive,
       give: init.give,

@@ -1,9 +1,10 @@
 /**
- * Floor 3. Tells the server what became of messages. What is said within one turn of the event loop leaves by one write,
- * and one PING follows it: until its PONG has come, the server may not have read it, and the next connection says it
+ * Floor 3. Tells the server what became of messages. What is settled within a few milliseconds is said by one write, and
+ * one PING follows it: until its PONG has come, the server may not have read it, and the next connection says it
  * again. To say it twice does no harm.
  */
 import { FreshMap } from '../../../fresh-map.ts'
+import { Together } from '../../common/together.ts'
 import type { Connection } from '../connection.ts'
 import type { Hands, Held } from './hands.ts'
 
@@ -28,27 +29,28 @@ export class Acks {
   #connection: Connection | undefined
   /** Not known to have been read. */
   readonly #waiting = new FreshMap<Held, Buffer>()
-  /** Said in this turn. */
+  /** To be said together. */
   #turn: Held[] = []
-  #immediate: NodeJS.Immediate | undefined
+  readonly #together: Together
   #flushed: Promise<void> = Promise.resolve()
 
   constructor(init: AcksInit) {
     this.#init = init
+    this.#together = new Together(init.hands.bounds.messages, () => this.#flush())
   }
 
   /** There is a connection: what waited is said. */
   attach(connection: Connection): void {
     this.#connection = connection
-    for (const [held, word] of this.#waiting.entries()) {
-      if (this.#init.hands.isHeld(held)) this.#say(held, word)
+    for (const held of this.#waiting.keys()) {
+      if (this.#init.hands.isHeld(held)) this.#say(held)
       else this.#waiting.delete(held)
     }
   }
 
   /** That connection is over. Resolves when all that was said is read, as far as the server answers. */
   async detach(): Promise<void> {
-    if (this.#immediate !== undefined) this.#flush()
+    this.#flush()
     this.#connection = undefined
     await this.#flushed
   }
@@ -56,28 +58,29 @@ export class Acks {
   /** @param word {@link ACK} or {@link TERM}. */
   add(held: Held, word: Buffer): void {
     this.#waiting.set(held, word)
-    this.#say(held, word)
+    this.#say(held)
   }
 
   /** The server brings it again: it has not heard. */
   repeat(held: Held): void {
-    const word = this.#waiting.get(held)
-    if (word !== undefined) this.#say(held, word)
+    if (this.#waiting.has(held)) this.#say(held)
   }
 
-  #say(held: Held, word: Buffer): void {
+  #say(held: Held): void {
     if (this.#connection === undefined || this.#connection.isOver) return
-    this.#connection.publish(held.reply, word)
     this.#turn.push(held)
-    this.#immediate ??= setImmediate(this.#flush)
+    this.#together.add(this.#turn.length)
   }
 
-  readonly #flush = (): void => {
-    clearImmediate(this.#immediate)
-    this.#immediate = undefined
+  #flush(): void {
+    this.#together.cancel()
     const [connection, said] = [this.#connection, this.#turn]
     this.#turn = []
-    if (connection === undefined || connection.isOver) return
+    if (connection === undefined || connection.isOver || said.length === 0) return
+    for (const held of said) {
+      const word = this.#waiting.get(held)
+      if (word !== undefined) connection.publish(held.reply, word)
+    }
     this.#flushed = connection.flush().then(
       () => {
         let count = 0

@@ -1,17 +1,13 @@
 /**
- * Floor 3. Acknowledges entries: all that are settled within a few milliseconds by one XACK; earlier where so many are
- * that there may be no room for more. What no answer came for is sent again by the next connection: XACK may be
- * said twice.
+ * Floor 3. Acknowledges entries: all that are settled within a few milliseconds by one XACK. What no answer came for is
+ * sent again by the next connection: XACK may be said twice.
  */
+import { Together } from '../../common/together.ts'
 import type { Hands, Held } from './hands.ts'
 import type { Writer } from './writer.ts'
 
 /** Ids in one command, at most: Redis does nothing else meanwhile. */
 const MAX_IDS = 1_000
-/** How long the first of those that leave together waits (milliseconds), */
-const TOGETHER = 4
-/** unless they are this share of what may be in hand. */
-const SHARE = 1 / 4
 
 export interface AcksInit {
   readonly hands: Hands
@@ -27,12 +23,12 @@ export class Acks {
   #writer: Writer | undefined
   /** Not sent, or no answer came. */
   #waiting: Held[] = []
-  #turn: NodeJS.Immediate | undefined
-  #timer: NodeJS.Timeout | undefined
+  readonly #together: Together
   readonly #sending = new Set<Promise<void>>()
 
   constructor(init: AcksInit) {
     this.#init = init
+    this.#together = new Together(init.hands.bounds.messages, () => this.#flush())
   }
 
   /** There is a connection: what waited is sent. */
@@ -50,15 +46,11 @@ export class Acks {
 
   add(held: Held): void {
     this.#waiting.push(held)
-    const { hands } = this.#init
-    if (this.#waiting.length >= hands.bounds.messages * SHARE) this.#turn ??= setImmediate(this.#flush)
-    else this.#timer ??= setTimeout(this.#flush, TOGETHER)
+    this.#together.add(this.#waiting.length)
   }
 
-  readonly #flush = (): void => {
-    clearImmediate(this.#turn)
-    clearTimeout(this.#timer)
-    this.#turn = this.#timer = undefined
+  #flush(): void {
+    this.#together.cancel()
     const writer = this.#writer
     if (writer === undefined || this.#waiting.length === 0) return
     const waiting = this.#waiting
