@@ -143,7 +143,8 @@ export class Session {
       const config = { text, rowMode: 'array', types, ...(name === undefined ? {} : { name }) } as const
       // Several statements in one text have several results: nobody looks at these.
       const result = await client.query<(string | Buffer | null)[]>({ ...config, values: values?.slice() ?? [] })
-      return Array.isArray(result) ? [] : result.rows
+      // Taken out of it: the library's results keep one another for a while, and would keep all rows.
+      return Array.isArray(result) ? [] : result.rows.splice(0)
     } catch (error) {
       // No answer of the server's: what it did is not known, and the connection is of no more use.
       if (sqlState(error) === undefined) this.#fail(error)
