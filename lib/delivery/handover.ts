@@ -28,7 +28,8 @@ export type OnEnd<Item> = (item: Item, fate: Fate, error: unknown) => void
 
 /** One message that the target has and has not answered for. Each sending has its own: an answer to another is none. */
 class Flight<Item> extends Listed {
-  readonly item: Item
+  /** Gone when it is over: whoever keeps its callback keeps nothing of the message. */
+  item: Item | undefined
 
   constructor(item: Item) {
     super()
@@ -79,7 +80,7 @@ export class Handover<Item> {
     this.#unlisten()
     const flights = this.#flights.items()
     for (const flight of flights) this.#flights.delete(flight)
-    const items = flights.map(({ item }) => item)
+    const items = flights.map(({ item }) => item as Item)
     return this.#taking === undefined ? items : [...items, this.#taking]
   }
 
@@ -128,7 +129,10 @@ export class Handover<Item> {
   }
 
   #end(flight: Flight<Item>, fate: Fate, error: unknown): void {
-    if (this.#flights.delete(flight)) this.#onEnd(flight.item, fate, error)
+    if (!this.#flights.delete(flight)) return
+    const item = flight.item as Item
+    flight.item = undefined
+    this.#onEnd(item, fate, error)
   }
 
   #lose(): void {
