@@ -289,8 +289,8 @@ export class DurableDelivery {
   #onDurable(through: number): void {
     for (const [sequence, settlement] of this.#unsettled.entries()) {
       if (sequence > through) break
-      this.#unsettled.delete(sequence)
-      settlement.settle(null, 'stored')
+      // One that was settled may have brought others to their end.
+      if (this.#unsettled.delete(sequence)) settlement.settle(null, 'stored')
     }
     this.#adjust()
   }

@@ -59,6 +59,8 @@ interface Confirm {
 }
 
 interface Flight {
+  /** Its delivery tag. */
+  readonly tag: number
   readonly id: string
   readonly routingKey: string
   readonly bytes: number
@@ -74,8 +76,6 @@ export class Publisher {
   readonly #inFlight = new FreshMap<number, Flight>()
   /** Of the message that was published last: the broker counts with us, from 1. */
   #tag = 0
-  /** All up to this one were confirmed together. */
-  #confirmedTo = 0
   readonly #overdue: Overdue<Flight>
   #bytes = 0
   #isBlocked = false
@@ -127,7 +127,8 @@ export class Publisher {
     } catch (error) {
       throw new errors.HEADER_INVALID(name, (error as RangeError).message)
     }
-    this.#inFlight.set(++this.#tag, { id, routingKey, bytes, settle, returned: undefined })
+    const tag = ++this.#tag
+    this.#inFlight.set(tag, { tag, id, routingKey, bytes, settle, returned: undefined })
     if (!this.#isBlocked) this.#overdue.watch()
     this.#bytes += bytes
     this.#tell()
@@ -167,7 +168,8 @@ export class Publisher {
     if (multiple) {
       // 0: all. What is published meanwhile is not meant, whatever the broker says.
       const last = deliveryTag === 0 ? this.#tag : Math.min(deliveryTag, this.#tag)
-      while (this.#confirmedTo < last) this.#confirmOne(++this.#confirmedTo, refusal)
+      const first = this.#inFlight.first?.tag ?? Infinity
+      for (let tag = first; tag <= last; tag++) this.#confirmOne(tag, refusal)
     } else this.#confirmOne(deliveryTag, refusal)
     if (this.#isSaturated) this.#tell()
   }
@@ -191,7 +193,7 @@ export class Publisher {
     const { routingKey, replyText } = fields as typeof fields & { readonly replyText?: string }
     const messageId: unknown = properties.messageId
     const id: unknown = typeof messageId === 'string' ? messageId : properties.headers?.[ID]
-    for (const flight of this.#inFlight.values()) {
+    for (const [, flight] of this.#inFlight) {
       if (flight.returned !== undefined || flight.id !== id || flight.routingKey !== routingKey) continue
       flight.returned = replyText ?? 'NO_ROUTE'
       return

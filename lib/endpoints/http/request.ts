@@ -15,7 +15,7 @@ export interface End {
   readonly error: Error | null
   /** The receiver wants nothing for so many milliseconds. */
   readonly pause: number | undefined
-  /** It was cut off: its connection is of no more use. */
+  /** It was cut off, or could not be sent: its connection is of no more use. */
   readonly isCut: boolean
 }
 
@@ -28,7 +28,7 @@ export interface RequestInit {
   readonly onOver: (end: End) => void
 }
 
-/** It connects when it has a request, and anew after it was closed. */
+/** It connects when it has a request, and anew where the receiver has closed it meanwhile. */
 export class Connection {
   readonly client: Client
   readonly #timeout: number
@@ -105,8 +105,9 @@ export class Request implements Dispatcher.DispatchHandler {
     this.#end(this.#outcome ?? { error: this.#failure(new Error('no answer')) }, false)
   }
 
+  /** The library is in the middle of what becomes of that connection: nothing more is to be sent by it. */
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#end(this.#outcome ?? { error: this.#failure(error) }, false)
+    this.#end(this.#outcome ?? { error: this.#failure(error) }, true)
   }
 
   /** Once it has a connection, the receiver may have it. */

@@ -128,9 +128,12 @@ export class Session {
   /** What the work comes to, unless the connection ends before. Not by its signal: a listener for each statement costs. */
   #untilEnd<Value>(work: () => Promise<Value>): Promise<Value> {
     this.#ended.signal.throwIfAborted()
-    return new Promise((resolve, reject) => {
+    return new Promise<Value>((resolve, reject) => {
       this.#refuse = reject
       work().then(resolve, reject)
+    }).finally(() => {
+      // It would keep the rows.
+      this.#refuse = undefined
     })
   }
 

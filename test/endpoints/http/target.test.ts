@@ -3,15 +3,16 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer as createSecureServer } from 'node:https'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { outcomeOf } from '../../../lib/endpoints/http/outcome.ts'
 import { parseRetryAfter } from '../../../lib/endpoints/http/retry-after.ts'
+import { json } from '../../../lib/marshallers/json.ts'
+import { Message } from '../../../lib/message.ts'
 import { makeCertificate } from '../../support/certificate.ts'
 import { need } from '../../support/require.ts'
 import { until } from '../../support/wait.ts'
-import { startReceiver, startTarget } from './support.ts'
+import { startReceiver, startTarget, type Target } from './support.ts'
 
 describe('a message', () => {
   test('is a request with its payload, its attributes and the headers of the config', async (t) => {
@@ -113,7 +114,7 @@ describe('an answer', () => {
     await until(() => endpoint.ready)
     assert.equal(await send(2), null)
     await until(() => endpoint.gauges['inFlight'] === 0)
-    assert.ok(receiver.connections > 1)
+    assert.ok(receiver.connections > 1, `${receiver.connections} connections`)
   })
 
   test('that never ends costs no more than timeout', async (t) => {
@@ -182,6 +183,77 @@ describe('a receiver that is not there', () => {
     assert.match(refused?.message ?? '', /which is not public: name it in 'allow-private'/)
     assert.equal(receiver.connections, 0)
     assert.equal(await (await startTarget(t, url, { 'allow-private': true })).send(1), null)
+  })
+})
+
+/** Sends so many, each from the end of the one before, by the only connection that there is. */
+function sendInTurn({ endpoint }: Target, count: number): Promise<(string | undefined)[]> {
+  return new Promise((resolve) => {
+    const codes: (string | undefined)[] = []
+    const send = (): void => {
+      const message = new Message({ source: 'test', marshaller: json, body: codes.length })
+      endpoint.send(message, (error) => {
+        codes.push((error as { code?: string } | null)?.code)
+        if (codes.length === count) resolve(codes)
+        else send()
+      })
+    }
+    send()
+  })
+}
+
+describe('a message that is sent from the end of another', () => {
+  test('is tried for itself, where nobody is there', async (t) => {
+    const server = createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    const target = await startTarget(t, `http://127.0.0.1:${port}/`, { connections: 1 })
+    assert.deepEqual(
+      await sendInTurn(target, 5),
+      Array.from({ length: 5 }, () => 'ARALDO_ERR_SEND_FAILED'),
+    )
+  })
+
+  test('is tried for itself, where the certificate is of another name', { skip: need('openssl') }, async (t) => {
+    const { ca, caFile, certFile, keyFile } = await makeCertificate()
+    const server = createSecureServer({ cert: readFileSync(certFile), key: readFileSync(keyFile), ca })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const tls = { ca: caFile, servername: 'another.example' }
+    const target = await startTarget(t, url, { connections: 1, tls })
+    assert.deepEqual(
+      await sendInTurn(target, 5),
+      Array.from({ length: 5 }, () => 'ARALDO_ERR_SEND_FAILED'),
+    )
+  })
+
+  test('has another connection, where that one was reset behind the answer', async (t) => {
+    const receiver = await startReceiver(t, (_, response) => {
+      const socket = response.socket as Socket
+      response.writeHead(204).end(() => socket.resetAndDestroy())
+    })
+    const target = await startTarget(t, receiver.url, { connections: 1 })
+    // Some are told that their answer was lost: they were written before the reset came.
+    for (const code of await sendInTurn(target, 20))
+      assert.ok(code === undefined || code === 'ARALDO_ERR_UNANSWERED', code)
+    assert.ok(receiver.connections > 1, `${receiver.connections} connections`)
+  })
+
+  test('goes by the same connection, where it holds', async (t) => {
+    const receiver = await startReceiver(t)
+    const target = await startTarget(t, receiver.url)
+    assert.deepEqual(
+      await sendInTurn(target, 20),
+      Array.from({ length: 20 }, () => undefined),
+    )
+    assert.deepEqual([receiver.connections, receiver.received.length], [1, 20])
   })
 })
 

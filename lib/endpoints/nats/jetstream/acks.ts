@@ -31,17 +31,22 @@ export class Acks {
   readonly #waiting = new FreshMap<Held, Buffer>()
   /** To be said together. */
   #turn: Held[] = []
-  readonly #together: Together
+  #together: Together
   #flushed: Promise<void> = Promise.resolve()
 
   constructor(init: AcksInit) {
     this.#init = init
-    this.#together = new Together(init.hands.bounds.messages, () => this.#flush())
+    this.#together = new Together(init.hands.bounds.messages, this.#flush)
   }
 
-  /** There is a connection: what waited is said. */
-  attach(connection: Connection): void {
+  /**
+   * There is a connection: what waited is said.
+   * @param maxAckPending the consumer's own.
+   */
+  attach(connection: Connection, maxAckPending: number): void {
     this.#connection = connection
+    this.#together.cancel()
+    this.#together = new Together(Math.min(this.#init.hands.bounds.messages, maxAckPending), this.#flush)
     for (const held of this.#waiting.keys()) {
       if (this.#init.hands.isHeld(held)) this.#say(held)
       else this.#waiting.delete(held)
@@ -72,7 +77,7 @@ export class Acks {
     this.#together.add(this.#turn.length)
   }
 
-  #flush(): void {
+  readonly #flush = (): void => {
     this.#together.cancel()
     const [connection, said] = [this.#connection, this.#turn]
     this.#turn = []

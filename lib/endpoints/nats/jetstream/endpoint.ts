@@ -157,7 +157,7 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
     return place
   }
 
-  #read(connection: Connection, { ackWait, maxBatch = Infinity }: Place): Reading {
+  #read(connection: Connection, { ackWait, maxAckPending, maxBatch = Infinity }: Place): Reading {
     const { stream = '', batch, domain } = this.options
     const prefix = `$JS.${domain === undefined ? '' : `${domain}.`}API.CONSUMER`
     const keeper = new Keeper(connection, this.#hands, ackWait)
@@ -171,7 +171,7 @@ export class JetStreamEndpoint extends Endpoint<JetStreamOptions> {
       onMessage: (message) => this.#onMessage(message),
       onBroken: (error) => this.lost(error),
     })
-    this.#acks.attach(connection)
+    this.#acks.attach(connection, maxAckPending)
     keeper.start()
     puller.start()
     return { puller, keeper }

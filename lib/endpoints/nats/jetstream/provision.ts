@@ -24,6 +24,8 @@ export interface Place {
   readonly consumerId: string
   /** The consumer's own (milliseconds). */
   readonly ackWait: number
+  /** Messages that all who read may have in hand at most, by the consumer's own bound. */
+  readonly maxAckPending: number
   /** How many messages one request may ask for; undefined where there is no bound. */
   readonly maxBatch: number | undefined
 }
@@ -63,11 +65,12 @@ export async function requireConsumer(
   const info = await findConsumer(manager, stream, durable, options, first)
   const problem = problemOf(info, options)
   if (problem !== undefined) throw new Error(`the consumer '${durable}' of the stream '${stream}' ${problem}`)
-  const { ack_wait: ackWait = 30e9, max_batch: maxBatch = 0 } = info.config
+  const { ack_wait: ackWait = 30e9, max_batch: maxBatch = 0, max_ack_pending: maxAckPending = 0 } = info.config
   return {
     streamId: created,
     consumerId: info.created,
     ackWait: ackWait / NANOSECONDS,
+    maxAckPending: maxAckPending > 0 ? maxAckPending : Infinity,
     maxBatch: maxBatch > 0 ? maxBatch : undefined,
   }
 }

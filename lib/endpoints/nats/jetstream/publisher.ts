@@ -89,7 +89,7 @@ export class Publisher {
 
   /** The user may not publish to that subject: of such a message no other answer comes. */
   refuse(subject: string, reason: string): void {
-    for (const [number, flight] of this.#flights.entries()) {
+    for (const [number, flight] of this.#flights) {
       if (flight.subject !== subject) continue
       this.#settle(number, flight, this.#refusal(reason))
       return
@@ -160,6 +160,7 @@ export class Publisher {
     this.#timer = undefined
     const now = performance.now()
     for (const [number, flight] of this.#flights.entries()) {
+      if (!this.#flights.has(number)) continue
       const left = flight.sentAt + ANSWER_TIMEOUT - now
       if (left > 0) {
         this.#timer = setTimeout(this.#expire, left)
