@@ -55,20 +55,17 @@ export class FreshMap<Key, Value> {
     this.#map = new Map()
   }
 
-  /** In the order in which they came. What is taken out meanwhile may still be among them. */
+  /** In the order in which they came. What is taken out meanwhile may still be among them: who settles asks `delete`. */
   [Symbol.iterator](): MapIterator<[Key, Value]> {
     return this.#map[Symbol.iterator]()
   }
 
   /** As they are now, in the order in which they came: what is done with one may take others out. */
-  entries(): [Key, Value][] {
-    return [...this.#map]
-  }
-
   keys(): Key[] {
     return [...this.#map.keys()]
   }
 
+  /** In the same way. */
   values(): Value[] {
     return [...this.#map.values()]
   }

@@ -287,7 +287,7 @@ export class DurableDelivery {
   }
 
   #onDurable(through: number): void {
-    for (const [sequence, settlement] of this.#unsettled.entries()) {
+    for (const [sequence, settlement] of this.#unsettled) {
       if (sequence > through) break
       // One that was settled may have brought others to their end.
       if (this.#unsettled.delete(sequence)) settlement.settle(null, 'stored')

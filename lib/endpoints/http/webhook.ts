@@ -69,7 +69,11 @@ export class Webhook {
     // One timer a connection bounds all of a request.
     const clientOptions = { pipelining: 1, headersTimeout: 0, bodyTimeout: 0, connect }
     const keepAlive = { keepAliveTimeout: KEEP_ALIVE, keepAliveMaxTimeout: KEEP_ALIVE }
-    this.#connect = () => new Connection(new Client(url.origin, { ...clientOptions, ...keepAlive }), timeout)
+    this.#connect = () => {
+      const connection = new Connection(new Client(url.origin, { ...clientOptions, ...keepAlive }), timeout)
+      this.#connections.add(connection)
+      return connection
+    }
   }
 
   /** Drops what is under way: its senders are told that the connection is lost. */
@@ -91,7 +95,6 @@ export class Webhook {
     const body = message.encode(marshaller)
     const headers = this.#fieldsOf(message, body)
     const connection = this.#free.pop() ?? this.#connect()
-    this.#connections.add(connection)
     if (this.#isFull) this.#init.onChange(true)
     const request = new Request({ name, url, settle, onOver: (end) => this.#onOver(connection, end) })
     connection.send({ path: this.#path, method: options.method, headers, body }, request)

@@ -111,7 +111,8 @@ export class Conversation {
 
   #remember(id: string): void {
     this.#acknowledged.set(id, id)
+    if (this.#acknowledged.size <= this.#init.maxMessages) return
     const oldest = this.#acknowledged.first
-    if (this.#acknowledged.size > this.#init.maxMessages && oldest !== undefined) this.#acknowledged.delete(oldest)
+    if (oldest !== undefined) this.#acknowledged.delete(oldest)
   }
 }

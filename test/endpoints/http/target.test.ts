@@ -10,6 +10,7 @@ import { parseRetryAfter } from '../../../lib/endpoints/http/retry-after.ts'
 import { json } from '../../../lib/marshallers/json.ts'
 import { Message } from '../../../lib/message.ts'
 import { makeCertificate } from '../../support/certificate.ts'
+import { freePort } from '../../support/port.ts'
 import { need } from '../../support/require.ts'
 import { until } from '../../support/wait.ts'
 import { startReceiver, startTarget, type Target } from './support.ts'
@@ -164,12 +165,7 @@ describe('an answer', () => {
 
 describe('a receiver that is not there', () => {
   test('is found out with each message; the endpoint stays up', async (t) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    const { send, endpoint } = await startTarget(t, `http://127.0.0.1:${port}/`)
+    const { send, endpoint } = await startTarget(t, `http://127.0.0.1:${await freePort()}/`)
     const error = await send(1)
     assert.deepEqual([error?.code, error?.retryable], ['ARALDO_ERR_SEND_FAILED', true])
     assert.equal(endpoint.state, 'up')
@@ -204,12 +200,7 @@ function sendInTurn({ endpoint }: Target, count: number): Promise<(string | unde
 
 describe('a message that is sent from the end of another', () => {
   test('is tried for itself, where nobody is there', async (t) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    const target = await startTarget(t, `http://127.0.0.1:${port}/`, { connections: 1 })
+    const target = await startTarget(t, `http://127.0.0.1:${await freePort()}/`, { connections: 1 })
     assert.deepEqual(
       await sendInTurn(target, 5),
       Array.from({ length: 5 }, () => 'ARALDO_ERR_SEND_FAILED'),

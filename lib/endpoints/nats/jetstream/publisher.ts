@@ -159,7 +159,7 @@ export class Publisher {
   readonly #expire = (): void => {
     this.#timer = undefined
     const now = performance.now()
-    for (const [number, flight] of this.#flights.entries()) {
+    for (const [number, flight] of this.#flights) {
       if (!this.#flights.has(number)) continue
       const left = flight.sentAt + ANSWER_TIMEOUT - now
       if (left > 0) {
